@@ -1,0 +1,175 @@
+//! The catalog: every name that callers can use, and the source behind it.
+//!
+//! Invariants: an exposed name depends only on its own source's prefix and name, never on what
+//! else is configured; order is deterministic (sources as configured, items as listed); an entry
+//! of a listing that did not change is carried over with its compiled schema.
+
+mod header;
+mod merge;
+mod names;
+mod template;
+mod tool;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::source::{Listing, Offers};
+
+pub use header::{HeaderKind, ParamHeader};
+pub use names::{MAX_NAME, exposed_name};
+pub use template::UriTemplate;
+pub use tool::ToolEntry;
+
+pub(crate) use merge::compile;
+
+/// A resource.
+#[derive(Debug)]
+pub struct ResourceEntry {
+    /// URI as listed to callers.
+    pub uri: Arc<str>,
+    /// Raw definition.
+    pub definition: Box<str>,
+    /// Who has it.
+    pub source: Arc<Listing>,
+}
+
+/// A resource template.
+#[derive(Debug)]
+pub struct TemplateEntry {
+    /// URI template as listed to callers.
+    pub uri: UriTemplate,
+    /// Raw definition.
+    pub definition: Box<str>,
+    /// Who has it.
+    pub source: Arc<Listing>,
+}
+
+/// A prompt.
+#[derive(Debug)]
+pub struct PromptEntry {
+    /// Name as listed to callers.
+    pub name: Arc<str>,
+    /// Name at the source.
+    pub local_name: Box<str>,
+    /// Raw definition, with the exposed name.
+    pub definition: Box<str>,
+    /// Who has it.
+    pub source: Arc<Listing>,
+}
+
+/// A listing with its entries prepared. Kept as long as the listing does not change.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) listing: Arc<Listing>,
+    tools: Vec<Arc<ToolEntry>>,
+    resources: Vec<Arc<ResourceEntry>>,
+    templates: Vec<Arc<TemplateEntry>>,
+    prompts: Vec<Arc<PromptEntry>>,
+}
+
+/// All names of one moment.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    tools: Vec<Arc<ToolEntry>>,
+    tool_index: HashMap<Arc<str>, usize>,
+    resources: Vec<Arc<ResourceEntry>>,
+    resource_index: HashMap<Arc<str>, usize>,
+    templates: Vec<Arc<TemplateEntry>>,
+    prompts: Vec<Arc<PromptEntry>>,
+    prompt_index: HashMap<Arc<str>, usize>,
+    sources: Vec<Arc<Listing>>,
+    offers: Offers,
+    fingerprint: Fingerprint,
+}
+
+/// Hashes of the lists, to tell a real change from a rebuild.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) tools: u64,
+    pub(crate) resources: u64,
+    pub(crate) prompts: u64,
+}
+
+impl Catalog {
+    /// Finds a tool by its exposed name.
+    pub fn tool(&self, name: &str) -> Option<&Arc<ToolEntry>> {
+        self.tool_index.get(name).and_then(|i| self.tools.get(*i))
+    }
+
+    /// All tools in list order.
+    pub fn tools(&self) -> &[Arc<ToolEntry>] {
+        &self.tools
+    }
+
+    /// All resources in list order.
+    pub fn resources(&self) -> &[Arc<ResourceEntry>] {
+        &self.resources
+    }
+
+    /// All resource templates in list order.
+    pub fn templates(&self) -> &[Arc<TemplateEntry>] {
+        &self.templates
+    }
+
+    /// All prompts in list order.
+    pub fn prompts(&self) -> &[Arc<PromptEntry>] {
+        &self.prompts
+    }
+
+    /// Finds a prompt by its exposed name.
+    pub fn prompt(&self, name: &str) -> Option<&Arc<PromptEntry>> {
+        self.prompt_index.get(name).and_then(|i| self.prompts.get(*i))
+    }
+
+    /// All sources in configured order.
+    pub fn sources(&self) -> &[Arc<Listing>] {
+        &self.sources
+    }
+
+    /// Finds a source by name.
+    pub fn source(&self, name: &str) -> Option<&Arc<Listing>> {
+        self.sources.iter().find(|s| &*s.name == name)
+    }
+
+    /// What the sources can do together.
+    pub fn offers(&self) -> Offers {
+        self.offers
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Who reads this URI: the source that lists it, else the first whose template fits, else the
+    /// only source that has resources at all (it may serve URIs that it does not list).
+    pub fn resource_source(&self, uri: &str) -> Option<&Arc<Listing>> {
+        if let Some(entry) = self.resource_index.get(uri).and_then(|i| self.resources.get(*i)) {
+            return Some(&entry.source);
+        }
+        if let Some(entry) = self.templates.iter().find(|t| t.uri.matches(uri)) {
+            return Some(&entry.source);
+        }
+        let mut able = self.sources.iter().filter(|s| s.offers.resources);
+        match (able.next(), able.next()) {
+            (Some(only), None) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// Who completes arguments of this resource template.
+    pub fn template_source(&self, template: &str) -> Option<&Arc<Listing>> {
+        let by_template = self.templates.iter().find(|t| t.uri.as_str() == template).map(|t| &t.source);
+        by_template.or_else(|| {
+            self.resource_index.get(template).and_then(|i| self.resources.get(*i)).map(|r| &r.source)
+        })
+    }
+
+    /// Who owns a task: task ids are `<source>.<secret>`.
+    pub fn task_source(&self, id: &str) -> Option<&Arc<Listing>> {
+        let (name, _) = id.rsplit_once('.')?;
+        self.source(name).filter(|s| s.offers.tasks)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! One tool, with all that a call needs prepared.
+
+use std::sync::{Arc, OnceLock};
+
+use ferromcp_guard::CompiledSchema;
+use ferromcp_protocol::json::{self, Object};
+use serde_json::Value;
+
+use super::header::{ParamHeader, param_headers};
+use crate::source::{Listing, Spec};
+
+/// A tool under its exposed name.
+#[derive(Debug)]
+pub struct ToolEntry {
+    /// Name as callers use it.
+    pub name: Arc<str>,
+    /// Name at the source.
+    pub local_name: Box<str>,
+    /// Who carries it out.
+    pub source: Arc<Listing>,
+    /// Raw definition for callers of 2026-07-28.
+    pub definition: Box<str>,
+    /// Raw definition for legacy callers, where it differs: they only know object output.
+    legacy: Option<Box<str>>,
+    /// Parameters that HTTP callers repeat in headers.
+    pub param_headers: Vec<ParamHeader>,
+    input: OnceLock<Result<Option<CompiledSchema>, String>>,
+    output: OnceLock<Result<Option<CompiledSchema>, String>>,
+    rest: OnceLock<Box<str>>,
+}
+
+impl ToolEntry {
+    /// Prepares a tool; an error says why it cannot be offered.
+    pub(super) fn new(source: &Arc<Listing>, spec: &Spec, name: String) -> Result<Self, String> {
+        let object = Object::parse(&spec.definition).map_err(|e| e.to_string())?;
+        let schema = object.get("inputSchema").ok_or("it has no inputSchema")?;
+        if json::kind(schema) != "an object" {
+            return Err(format!("its inputSchema is {}, not an object", json::kind(schema)));
+        }
+        let headers = if schema.contains("x-mcp-header") {
+            let schema: Value = serde_json::from_str(schema).map_err(|e| format!("inputSchema: {e}"))?;
+            param_headers(&schema)?
+        } else {
+            Vec::new()
+        };
+        let output_is_object = object.get("outputSchema").is_none_or(|schema| {
+            Object::parse(schema).is_ok_and(|o| o.get("type").is_some_and(|t| t == "\"object\""))
+        });
+        let legacy = (!output_is_object).then(|| rename(&object, "name", &name, &["outputSchema"]));
+        Ok(Self {
+            definition: rename(&object, "name", &name, &[]),
+            legacy,
+            name: name.into(),
+            local_name: spec.key.as_str().into(),
+            source: Arc::clone(source),
+            param_headers: headers,
+            input: OnceLock::new(),
+            output: OnceLock::new(),
+            rest: OnceLock::new(),
+        })
+    }
+
+    /// Raw definition for legacy callers.
+    pub fn legacy_definition(&self) -> &str {
+        self.legacy.as_deref().unwrap_or(&self.definition)
+    }
+
+    /// True if legacy callers must not see structured output of this tool.
+    pub fn hides_structured_from_legacy(&self) -> bool {
+        self.legacy.is_some()
+    }
+
+    /// The compiled schema of the arguments, made on first use; `None` if it accepts anything.
+    pub fn input_schema(&self) -> Result<Option<&CompiledSchema>, &str> {
+        let schema = self.input.get_or_init(|| compiled(&self.definition, "inputSchema"));
+        schema.as_ref().map(Option::as_ref).map_err(String::as_str)
+    }
+
+    /// The compiled schema of the structured output, made on first use; `None` if there is none.
+    pub fn output_schema(&self) -> Result<Option<&CompiledSchema>, &str> {
+        let schema = self.output.get_or_init(|| compiled(&self.definition, "outputSchema"));
+        schema.as_ref().map(Option::as_ref).map_err(String::as_str)
+    }
+
+    /// Raw definition as the REST door lists it (snake case, with `source`).
+    pub fn rest_definition(&self) -> &str {
+        self.rest.get_or_init(|| {
+            let Ok(object) = Object::parse(&self.definition) else { return "{}".into() };
+            let mut out = Vec::with_capacity(self.definition.len() + 64);
+            let wanted = [
+                ("name", "name"),
+                ("title", "title"),
+                ("description", "description"),
+                ("inputSchema", "input_schema"),
+                ("outputSchema", "output_schema"),
+                ("annotations", "annotations"),
+            ];
+            for (from, to) in wanted {
+                if let Some(value) = object.get(from) {
+                    out.extend_from_slice(if out.is_empty() { b"{" } else { b"," });
+                    json::write_str(&mut out, to);
+                    out.push(b':');
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+            out.extend_from_slice(b",\"source\":");
+            json::write_str(&mut out, &self.source.name);
+            out.push(b'}');
+            String::from_utf8(out).unwrap_or_default().into()
+        })
+    }
+}
+
+fn compiled(definition: &str, member: &str) -> Result<Option<CompiledSchema>, String> {
+    let object = Object::parse(definition).map_err(|e| e.to_string())?;
+    let Some(raw) = object.get(member) else { return Ok(None) };
+    let schema: Value = serde_json::from_str(raw).map_err(|e| format!("{member}: {e}"))?;
+    CompiledSchema::compile(&schema).map(Some).map_err(|e| format!("{member}: {e}"))
+}
+
+/// The object with one string member replaced (put first) and some members left out; everything
+/// else as it was.
+pub(super) fn rename(object: &Object<'_>, member: &str, value: &str, without: &[&str]) -> Box<str> {
+    let mut out = Vec::with_capacity(256);
+    out.push(b'{');
+    json::write_str(&mut out, member);
+    out.push(b':');
+    json::write_str(&mut out, value);
+    for (key, raw) in object.iter().filter(|(k, _)| *k != member && !without.contains(k)) {
+        out.push(b',');
+        json::write_str(&mut out, key);
+        out.push(b':');
+        out.extend_from_slice(raw.as_bytes());
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_default().into()
+}

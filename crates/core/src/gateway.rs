@@ -1,0 +1,305 @@
+//! [`Gateway::call`]: the one way to a tool.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
+
+use crate::call::{Arguments, Call, CallContext, Credential, Principal, RequestId};
+use crate::catalog::{self, Catalog, Compiled};
+use crate::deadline::Deadline;
+use crate::error::CallError;
+use crate::event::Event;
+use crate::record::{Ending, Observer, Recorder};
+use crate::reply::Reply;
+use crate::snapshot::{Identity, Policy, Snapshot};
+use crate::source::Listing;
+use crate::stage;
+
+/// How many events a slow listener may fall behind before it is told to look at everything anew.
+const EVENT_BACKLOG: usize = 1024;
+
+/// The gateway: the current snapshot, and the pipeline over it. Cheap to share in an [`Arc`].
+pub struct Gateway {
+    snapshot: ArcSwap<Snapshot>,
+    /// Sources in configured order. Only changes of the catalog lock it.
+    registry: Mutex<Registry>,
+    observer: Box<dyn Observer>,
+    events: broadcast::Sender<Event>,
+    in_flight: AtomicUsize,
+    draining: AtomicBool,
+    watches: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+#[derive(Default)]
+struct Registry {
+    parts: Vec<Arc<Compiled>>,
+}
+
+/// How a call ended, with what every door reports.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The call's id.
+    pub request_id: RequestId,
+    /// From start to end.
+    pub latency: Duration,
+    /// The answer.
+    pub result: Result<Reply, CallError>,
+}
+
+impl Gateway {
+    /// A gateway without sources.
+    pub fn new(identity: Identity, policy: Policy, observer: impl Observer) -> Self {
+        let snapshot = Snapshot {
+            generation: 0,
+            identity,
+            policy,
+            catalog: Catalog::default(),
+            local: Principal::local(),
+        };
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            registry: Mutex::default(),
+            observer: Box::new(observer),
+            events: broadcast::channel(EVENT_BACKLOG).0,
+            in_flight: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            watches: Mutex::default(),
+        }
+    }
+
+    /// Carries out one call: every door, every source, no way around.
+    ///
+    /// Dropping the future cancels the call; the record is written all the same.
+    pub async fn call(&self, call: &Call<'_>) -> Outcome {
+        let snapshot = self.snapshot.load_full();
+        let mut recorder = Recorder::start(&*self.observer, call);
+        let result = self.pipeline(&snapshot, call, &mut recorder).await;
+        let latency = match &result {
+            Ok(Reply::Complete(p)) if p.is_error() => recorder.finish(Ending::ToolError, None, p.len()),
+            Ok(Reply::Complete(p)) => recorder.finish(Ending::Ok, None, p.len()),
+            Ok(Reply::InputRequired(_)) => recorder.finish(Ending::InputRequired, None, 0),
+            Ok(Reply::Task(p)) => recorder.finish(Ending::Task, None, p.len()),
+            Err(e) => recorder.finish(Ending::Failed(e.code()), e.rule(), 0),
+        };
+        Outcome { request_id: recorder.request_id, latency, result }
+    }
+
+    async fn pipeline<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        call: &'a Call<'a>,
+        recorder: &mut Recorder<'a>,
+    ) -> Result<Reply, CallError> {
+        let _admitted = stage::admit(self, snapshot)?;
+        let principal = stage::authenticate(snapshot, call)?;
+        recorder.principal = Some(principal);
+        let target = stage::authorize(snapshot, principal, call)?;
+        recorder.source = Some(Arc::clone(&target.source.name));
+        let arguments: Arguments<'a> = stage::validate(snapshot, call, &target)?;
+        let deadline: Deadline = stage::deadline(snapshot, call, &target);
+        let context = CallContext {
+            call,
+            request_id: recorder.request_id,
+            principal,
+            tool: target.tool,
+            local_name: target.local_name,
+            arguments: &arguments,
+            deadline: &deadline,
+        };
+        let reply = stage::dispatch(&target, context).await?;
+        stage::check_output(snapshot, call, &target, reply)
+    }
+
+    /// The current snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// What a caller may see in lists.
+    pub fn view(&self, credential: Credential<'_>) -> Result<View, CallError> {
+        let snapshot = self.snapshot();
+        let principal = stage::principal(&snapshot, credential)?.clone();
+        Ok(View { snapshot, principal })
+    }
+
+    /// Puts a source's listing in place of its last one, or adds the source. Callers are told
+    /// only of lists that really changed.
+    pub fn publish(&self, listing: Listing) {
+        let compiled = Arc::new(catalog::compile(listing));
+        let mut registry = lock(&self.registry);
+        match registry.parts.iter_mut().find(|p| p.listing.name == compiled.listing.name) {
+            Some(place) => *place = compiled,
+            None => registry.parts.push(compiled),
+        }
+        self.rebuild(&registry);
+    }
+
+    /// Takes a source out.
+    pub fn withdraw(&self, name: &str) {
+        let mut registry = lock(&self.registry);
+        registry.parts.retain(|p| &*p.listing.name != name);
+        self.rebuild(&registry);
+    }
+
+    fn rebuild(&self, registry: &Registry) {
+        let before = self.snapshot.load();
+        let next = Snapshot {
+            generation: before.generation + 1,
+            identity: before.identity.clone(),
+            policy: before.policy.clone(),
+            catalog: Catalog::merge(&registry.parts),
+            local: before.local.clone(),
+        };
+        let (old, new) = (before.catalog.fingerprint(), next.catalog.fingerprint());
+        self.snapshot.store(Arc::new(next));
+        if old.tools != new.tools {
+            self.emit(Event::ToolsChanged);
+        }
+        if old.resources != new.resources {
+            self.emit(Event::ResourcesChanged);
+        }
+        if old.prompts != new.prompts {
+            self.emit(Event::PromptsChanged);
+        }
+    }
+
+    /// Tells every listener of a change.
+    pub fn emit(&self, event: Event) {
+        // An error only says that nobody listens.
+        let _ = self.events.send(event);
+    }
+
+    /// Changes from now on. A listener that falls behind gets `Lagged` and should take it as "all
+    /// lists changed".
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Watches a resource until the guard is dropped.
+    pub fn watch(self: &Arc<Self>, uri: &str) -> Watch {
+        let uri: Arc<str> = uri.into();
+        let first = {
+            let mut watches = lock(&self.watches);
+            let count = watches.entry(Arc::clone(&uri)).or_default();
+            *count += 1;
+            *count == 1
+        };
+        if first && let Some(listing) = self.snapshot.load().catalog.resource_source(&uri) {
+            listing.source.watch(&uri, true);
+        }
+        Watch { gateway: Arc::clone(self), uri }
+    }
+
+    /// Calls that are running now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// True once [`Self::drain`] began.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new calls and waits for running ones, at most `limit`. True if all ended.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.draining.store(true, Ordering::SeqCst);
+        self.emit(Event::Draining);
+        let end = tokio::time::Instant::now() + limit;
+        while self.in_flight() > 0 {
+            if tokio::time::Instant::now() >= end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+
+    pub(crate) fn enter(&self) -> (usize, InFlight<'_>) {
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        (before, InFlight(&self.in_flight))
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+/// Counts one running call.
+pub(crate) struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The catalog as one caller may see it.
+#[derive(Clone, Debug)]
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    principal: Principal,
+}
+
+impl View {
+    /// The snapshot that the view is of.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Whose view it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The catalog: with one local tenant everything is visible to it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.snapshot.catalog
+    }
+}
+
+/// Keeps a resource watched.
+#[derive(Debug)]
+pub struct Watch {
+    gateway: Arc<Gateway>,
+    uri: Arc<str>,
+}
+
+impl Watch {
+    /// What is watched.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let last = {
+            let mut watches = lock(&self.gateway.watches);
+            match watches.get_mut(&self.uri) {
+                Some(count) if *count > 1 => {
+                    *count -= 1;
+                    false
+                }
+                _ => watches.remove(&self.uri).is_some(),
+            }
+        };
+        if last && let Some(listing) = self.gateway.snapshot.load().catalog.resource_source(&self.uri) {
+            listing.source.watch(&self.uri, false);
+        }
+    }
+}
+
+/// A lock whose holder panicked still guards consistent data here: every change is one statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

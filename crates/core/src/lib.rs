@@ -1,0 +1,38 @@
+//! The one pipeline that every call goes through, and what it needs to decide.
+//!
+//! Owns: [`Call`], [`CallContext`], [`Reply`], [`CallError`] with its closed [`ErrorCode`], the
+//! [`Catalog`] (tool name -> source), the [`Snapshot`] that a call sees from start to end,
+//! [`Gateway::call`], and the record that every call ends in.
+//!
+//! Must not know: HTTP, JSON-RPC framing, YAML, how processes are started. Doors translate bytes
+//! into a [`Call`] and an [`Outcome`] back into bytes; sources ([`Source`]) do the work.
+//!
+//! Start reading at [`Gateway::call`] (`gateway.rs`): it names the stages. Each stage is one file
+//! in `stage/`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod call;
+pub mod catalog;
+pub mod client;
+pub mod deadline;
+pub mod error;
+pub mod event;
+pub mod gateway;
+pub mod record;
+pub mod reply;
+pub mod snapshot;
+pub mod source;
+mod stage;
+
+pub use call::{Arguments, Call, CallContext, Credential, Door, Operation, Principal, RequestId};
+pub use catalog::{Catalog, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry};
+pub use client::{Client, Interaction, LogMessage, NoClient, Progress};
+pub use deadline::Deadline;
+pub use error::{Blame, CallError, ErrorCode, Issue};
+pub use event::Event;
+pub use ferromcp_guard::ScanLimits;
+pub use gateway::{Gateway, Outcome, View, Watch};
+pub use record::{CallRecord, Observer};
+pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};
+pub use snapshot::{Identity, Policy, SchemaMode, Snapshot};
+pub use source::{Listing, Offers, Source, SourceFuture, SourceState, Spec};

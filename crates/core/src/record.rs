@@ -1,0 +1,136 @@
+//! The record that every call ends in, whatever way it ends.
+
+use std::time::{Duration, SystemTime};
+
+use crate::call::{Call, Door, Operation, Principal, RequestId};
+use crate::error::ErrorCode;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With a result.
+    Ok,
+    /// With a result in which the tool says that it failed.
+    ToolError,
+    /// With questions to the caller.
+    InputRequired,
+    /// With a task.
+    Task,
+    /// With an error.
+    Failed(ErrorCode),
+}
+
+impl Ending {
+    /// The name in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ToolError => "tool_error",
+            Self::InputRequired => "input_required",
+            Self::Task => "task",
+            Self::Failed(code) => code.as_str(),
+        }
+    }
+}
+
+/// One finished call.
+#[derive(Clone, Debug)]
+pub struct CallRecord<'a> {
+    /// When it started.
+    pub time: SystemTime,
+    /// Its id.
+    pub request_id: RequestId,
+    /// Where it came in.
+    pub door: Door,
+    /// Who called; `None` if that was never found out.
+    pub principal: Option<&'a Principal>,
+    /// The caller's program.
+    pub client: Option<&'a str>,
+    /// What was wanted.
+    pub operation: Operation,
+    /// Of what.
+    pub name: &'a str,
+    /// Name of the source; `None` if none was found.
+    pub source: Option<&'a str>,
+    /// How it ended.
+    pub ending: Ending,
+    /// The rule that refused it.
+    pub rule: Option<&'static str>,
+    /// From start to end.
+    pub latency: Duration,
+    /// Size of the arguments.
+    pub bytes_in: usize,
+    /// Size of the result.
+    pub bytes_out: usize,
+}
+
+/// Takes records. Called on the call path: must only enqueue.
+pub trait Observer: Send + Sync + 'static {
+    /// A call ended.
+    fn call_ended(&self, record: &CallRecord<'_>);
+}
+
+/// Observes nothing.
+impl Observer for () {
+    fn call_ended(&self, _record: &CallRecord<'_>) {}
+}
+
+/// Writes the record exactly once: when told how the call ended, or on drop, which means that the
+/// caller went away.
+pub(crate) struct Recorder<'a> {
+    observer: &'a dyn Observer,
+    call: &'a Call<'a>,
+    started: std::time::Instant,
+    pub(crate) request_id: RequestId,
+    pub(crate) principal: Option<&'a Principal>,
+    pub(crate) source: Option<std::sync::Arc<str>>,
+    done: bool,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn start(observer: &'a dyn Observer, call: &'a Call<'a>) -> Self {
+        Self {
+            observer,
+            call,
+            started: std::time::Instant::now(),
+            request_id: RequestId::next(),
+            principal: None,
+            source: None,
+            done: false,
+        }
+    }
+
+    pub(crate) fn finish(
+        &mut self,
+        ending: Ending,
+        rule: Option<&'static str>,
+        bytes_out: usize,
+    ) -> Duration {
+        self.done = true;
+        let latency = self.started.elapsed();
+        self.observer.call_ended(&CallRecord {
+            time: SystemTime::now() - latency,
+            request_id: self.request_id,
+            door: self.call.door,
+            principal: self.principal,
+            client: self.call.client.name(),
+            operation: self.call.operation,
+            name: self.call.name,
+            source: self.source.as_deref(),
+            ending,
+            rule,
+            latency,
+            bytes_in: self.call.arguments.map_or(0, str::len),
+            bytes_out,
+        });
+        latency
+    }
+}
+
+impl Drop for Recorder<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.finish(Ending::Failed(ErrorCode::Cancelled), None, 0);
+        }
+    }
+}

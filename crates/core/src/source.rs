@@ -1,0 +1,132 @@
+//! Where tools, resources and prompts come from.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::call::CallContext;
+use crate::error::CallError;
+use crate::reply::Reply;
+
+/// The future of one call. Boxed here, at the tool boundary, and nowhere else on the call path.
+/// Dropping it cancels the call.
+pub type SourceFuture<'a> = Pin<Box<dyn Future<Output = Result<Reply, CallError>> + Send + 'a>>;
+
+/// Something that carries out calls: the built-in pack, Rust handlers, an upstream server.
+pub trait Source: Send + Sync + 'static {
+    /// Carries out a call for an item that this source listed. Must not block the thread.
+    fn call<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a>;
+
+    /// Somebody started (`true`) or stopped (`false`) watching a resource of this source. Called
+    /// on the first watcher and after the last.
+    fn watch(&self, uri: &str, on: bool) {
+        let _ = (uri, on);
+    }
+}
+
+/// What a source can do at all; decides which capabilities are announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// It has or may get tools.
+    pub tools: bool,
+    /// It has or may get resources.
+    pub resources: bool,
+    /// It has or may get prompts.
+    pub prompts: bool,
+    /// It completes arguments.
+    pub completions: bool,
+    /// It creates tasks (extension).
+    pub tasks: bool,
+}
+
+/// Whether a source can be called now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SourceState {
+    /// It is starting; nothing is known of it yet.
+    Starting,
+    /// It answers.
+    #[default]
+    Ready,
+    /// It does not answer; its last listing is still shown.
+    Down {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// One listed thing: the source's own key for it (tool or prompt name, URI, URI template) and the
+/// raw JSON object as MCP lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Name, URI or URI template.
+    pub key: String,
+    /// Raw JSON object.
+    pub definition: String,
+}
+
+impl Spec {
+    /// A spec from its key and raw definition.
+    pub fn new(key: impl Into<String>, definition: impl Into<String>) -> Self {
+        Self { key: key.into(), definition: definition.into() }
+    }
+}
+
+/// All that a source offers at one moment. Published as a whole, replaced as a whole.
+#[derive(Clone)]
+pub struct Listing {
+    /// Unique name of the source; part of task ids, records and REST lists.
+    pub name: Arc<str>,
+    /// Prefix of tool and prompt names; empty for none.
+    pub prefix: Arc<str>,
+    /// Who carries out the calls.
+    pub source: Arc<dyn Source>,
+    /// What it can do at all.
+    pub offers: Offers,
+    /// Whether it can be called now.
+    pub state: SourceState,
+    /// Idle deadline for its calls instead of the policy's.
+    pub timeout: Option<Duration>,
+    /// Its advice for models.
+    pub instructions: Option<String>,
+    /// Tools in the order they are listed.
+    pub tools: Vec<Spec>,
+    /// Resources in the order they are listed.
+    pub resources: Vec<Spec>,
+    /// Resource templates in the order they are listed.
+    pub templates: Vec<Spec>,
+    /// Prompts in the order they are listed.
+    pub prompts: Vec<Spec>,
+}
+
+impl Listing {
+    /// An empty listing without a prefix.
+    pub fn new(name: impl Into<Arc<str>>, source: Arc<dyn Source>) -> Self {
+        Self {
+            name: name.into(),
+            prefix: "".into(),
+            source,
+            offers: Offers::default(),
+            state: SourceState::Ready,
+            timeout: None,
+            instructions: None,
+            tools: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            prompts: Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Listing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listing")
+            .field("name", &self.name)
+            .field("state", &self.state)
+            .field("tools", &self.tools.len())
+            .field("resources", &self.resources.len())
+            .field("templates", &self.templates.len())
+            .field("prompts", &self.prompts.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! The stages of the pipeline, in the order in which [`Gateway::call`](crate::Gateway::call) runs
+//! them. One stage, one file, a plain function.
+
+mod admit;
+mod authenticate;
+mod authorize;
+mod dispatch;
+mod output;
+mod validate;
+
+pub(crate) use admit::admit;
+pub(crate) use authenticate::{authenticate, principal};
+pub(crate) use authorize::{Target, authorize};
+pub(crate) use dispatch::{deadline, dispatch};
+pub(crate) use output::check_output;
+pub(crate) use validate::validate;

@@ -1,0 +1,71 @@
+//! May the principal use this, and who carries it out?
+
+use std::sync::Arc;
+
+use ferromcp_protocol::RpcError;
+
+use crate::call::{Call, Operation, Principal};
+use crate::catalog::ToolEntry;
+use crate::error::{CallError, ErrorCode};
+use crate::snapshot::Snapshot;
+use crate::source::Listing;
+
+/// What a call resolved to.
+pub(crate) struct Target<'a> {
+    /// Who carries it out.
+    pub(crate) source: &'a Arc<Listing>,
+    /// The tool, for tool calls.
+    pub(crate) tool: Option<&'a Arc<ToolEntry>>,
+    /// The name at the source.
+    pub(crate) local_name: &'a str,
+}
+
+/// Resolves the name within what the principal may see: with one local tenant, everything.
+pub(crate) fn authorize<'a>(
+    snapshot: &'a Snapshot,
+    _principal: &Principal,
+    call: &'a Call<'a>,
+) -> Result<Target<'a>, CallError> {
+    let catalog = &snapshot.catalog;
+    let by_name = |source: Option<&'a Arc<Listing>>| {
+        source.map(|source| Target { source, tool: None, local_name: call.name })
+    };
+    let found = match call.operation {
+        Operation::CallTool => catalog.tool(call.name).map(|tool| Target {
+            source: &tool.source,
+            tool: Some(tool),
+            local_name: &tool.local_name,
+        }),
+        Operation::GetPrompt | Operation::CompletePrompt => catalog.prompt(call.name).map(|prompt| Target {
+            source: &prompt.source,
+            tool: None,
+            local_name: &prompt.local_name,
+        }),
+        Operation::ReadResource => by_name(catalog.resource_source(call.name)),
+        Operation::CompleteResource => by_name(catalog.template_source(call.name)),
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => {
+            by_name(catalog.task_source(call.name))
+        }
+    };
+    found.ok_or_else(|| unknown(call))
+}
+
+/// The one answer for "there is no such thing" and "not for you".
+fn unknown(call: &Call<'_>) -> CallError {
+    let shown: String = call.name.chars().take(200).collect();
+    let kind = match call.operation {
+        Operation::CallTool => "tool",
+        Operation::GetPrompt | Operation::CompletePrompt => "prompt",
+        Operation::ReadResource => return resource_not_found(call, &shown),
+        Operation::CompleteResource => "resource template",
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => "task",
+    };
+    CallError::new(ErrorCode::ToolNotFound, format!("Unknown {kind}: {shown}"))
+}
+
+fn resource_not_found(call: &Call<'_>, uri: &str) -> CallError {
+    let message = format!("Resource not found: {uri}");
+    let data = serde_json::json!({ "uri": uri }).to_string();
+    CallError::new(ErrorCode::ToolNotFound, message.clone())
+        .with_rpc(RpcError::new(call.version.resource_not_found_code(), message).with_data(data))
+}

@@ -1,0 +1,92 @@
+//! Is the result what the tool promised, and not too large?
+
+use ferromcp_protocol::json;
+use serde_json::Value;
+
+use super::Target;
+use crate::call::Call;
+use crate::error::{CallError, ErrorCode, Issue};
+use crate::reply::{Payload, Reply};
+use crate::snapshot::Snapshot;
+
+/// Checks structured output against the tool's output schema and cuts what is too large.
+pub(crate) fn check_output(
+    snapshot: &Snapshot,
+    call: &Call<'_>,
+    target: &Target<'_>,
+    reply: Reply,
+) -> Result<Reply, CallError> {
+    let Reply::Complete(payload) = reply else { return Ok(reply) };
+    if let Some(tool) = target.tool
+        && !payload.is_error()
+        && let Ok(Some(schema)) = tool.output_schema()
+    {
+        let checked = match payload.structured().map(serde_json::from_str::<Value>) {
+            Some(Ok(value)) => schema.check(&value).map_err(|issues| {
+                issues.into_iter().map(|i| Issue { pointer: i.pointer, message: i.message }).collect()
+            }),
+            Some(Err(e)) => Err(vec![Issue { pointer: String::new(), message: e.to_string() }]),
+            None => Err(vec![Issue { pointer: String::new(), message: "there is no structuredContent".into() }]),
+        };
+        checked.map_err(|issues: Vec<Issue>| broken_promise(call.name, issues))?;
+    }
+    if payload.len() > snapshot.policy.max_output {
+        return Ok(Reply::Complete(cut(&payload, snapshot.policy.max_output)?));
+    }
+    Ok(Reply::Complete(payload))
+}
+
+fn broken_promise(tool: &str, issues: Vec<Issue>) -> CallError {
+    let first = issues.first().map(|i| format!(": {}: {}", i.pointer, i.message)).unwrap_or_default();
+    CallError::new(
+        ErrorCode::UpstreamError,
+        format!("the result of {tool} does not fit the output schema that it declares{first}. The tool ran."),
+    )
+    .with_rule("schema.output")
+    .with_issues(issues)
+    .maybe_ran()
+}
+
+/// Cuts the longest texts until the result fits, and says so in the text. Structured content that
+/// is too large cannot be cut and stay true, so it goes.
+fn cut(payload: &Payload, max: usize) -> Result<Payload, CallError> {
+    let too_large = |why: &str| {
+        CallError::new(
+            ErrorCode::UpstreamError,
+            format!("the result has {} bytes, the limit is {max}, and it cannot be cut: {why}", payload.len()),
+        )
+        .with_rule("limit.output")
+        .maybe_ran()
+    };
+    let mut value: Value = serde_json::from_str(payload.as_str()).map_err(|_| too_large("it is not JSON"))?;
+    if let Some(object) = value.as_object_mut() {
+        object.remove("structuredContent");
+    }
+    for key in ["content", "contents"] {
+        let Some(blocks) = value.get_mut(key).and_then(Value::as_array_mut) else { continue };
+        let mut excess = payload.len().saturating_sub(max) + 256;
+        let mut order: Vec<usize> = (0..blocks.len()).collect();
+        order.sort_by_key(|i| std::cmp::Reverse(text_len(&blocks[*i])));
+        for i in order {
+            let Some(Value::String(text)) = blocks[i].get_mut("text") else { continue };
+            let whole = text.len();
+            let keep = text.floor_char_boundary(whole.saturating_sub(excess));
+            text.truncate(keep);
+            excess -= (whole - keep).min(excess);
+            text.push_str(&format!("\n[cut: {keep} of {whole} bytes shown; the server's limit is {max} bytes]"));
+            if excess == 0 {
+                break;
+            }
+        }
+    }
+    let made = value.to_string();
+    if made.len() > max {
+        return Err(too_large("it is not text"));
+    }
+    debug_assert!(json::validate(made.as_bytes()).is_ok());
+    Payload::relayed(made.into_bytes()).map_err(|e| too_large(&e.message))
+}
+
+fn text_len(block: &Value) -> usize {
+    block.get("text").and_then(Value::as_str).map_or(0, str::len)
+}
