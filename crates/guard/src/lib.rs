@@ -1,0 +1,28 @@
+//! Guards what goes into a tool: a one-pass scan of raw JSON for shape and size, and compiled JSON Schemas.
+//!
+//! **Owns** the scan with its limits and rule ids, peeking at the members of raw objects, and the bounded use of the
+//! JSON Schema validator. Works on text and values alone.
+//! **Must not know** tenants, transports, protocol messages, configuration files, or an async runtime: it is pure.
+//!
+//! Start reading at [`scan()`]; it and [`members`] are the hot path, built on the tokens of `lex`. [`CompiledSchema`]
+//! stands by itself.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod keys;
+mod lex;
+mod limits;
+mod members;
+mod pointer;
+mod scan;
+mod schema;
+mod stack;
+mod violation;
+
+pub use limits::{MAX_NUMBER_BYTES, ScanLimits};
+pub use members::{Member, Members, member, members};
+pub use scan::{Kind, Scanned, scan, scan_bytes};
+pub use schema::{
+    CompiledSchema, MAX_ISSUES, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, MAX_VISITS,
+    SchemaError, SchemaIssue,
+};
+pub use violation::{Violation, rule};
