@@ -98,7 +98,10 @@ pub struct Principal {
 impl Principal {
     /// The one principal there is without configured authentication.
     pub fn local() -> Self {
-        Self { tenant: "local".into(), name: "local".into() }
+        Self {
+            tenant: "local".into(),
+            name: "local".into(),
+        }
     }
 }
 
@@ -123,8 +126,13 @@ impl RequestId {
 fn random_pair() -> (u64, u64) {
     // Without a system random source the thread's address and time still keep ids apart; they are
     // identifiers, not secrets.
-    let fallback = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos() as u64);
-    (getrandom::u64().unwrap_or(fallback), getrandom::u64().unwrap_or(fallback.rotate_left(17)))
+    let fallback = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |d| d.as_nanos() as u64);
+    (
+        getrandom::u64().unwrap_or(fallback),
+        getrandom::u64().unwrap_or(fallback.rotate_left(17)),
+    )
 }
 
 impl fmt::Display for RequestId {
@@ -189,8 +197,11 @@ impl Arguments<'_> {
             None => serde_json::from_str(self.raw),
         };
         parsed.map_err(|e| {
-            CallError::new(ErrorCode::InvalidArguments, format!("arguments do not fit the tool: {e}"))
-                .with_rule("schema.arguments")
+            CallError::new(
+                ErrorCode::InvalidArguments,
+                format!("arguments do not fit the tool: {e}"),
+            )
+            .with_rule("schema.arguments")
         })
     }
 }

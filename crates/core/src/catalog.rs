@@ -158,9 +158,16 @@ impl Catalog {
 
     /// Who completes arguments of this resource template.
     pub fn template_source(&self, template: &str) -> Option<&Arc<Listing>> {
-        let by_template = self.templates.iter().find(|t| t.uri.as_str() == template).map(|t| &t.source);
+        let by_template = self
+            .templates
+            .iter()
+            .find(|t| t.uri.as_str() == template)
+            .map(|t| &t.source);
         by_template.or_else(|| {
-            self.resource_index.get(template).and_then(|i| self.resources.get(*i)).map(|r| &r.source)
+            self.resource_index
+                .get(template)
+                .and_then(|i| self.resources.get(*i))
+                .map(|r| &r.source)
         })
     }
 

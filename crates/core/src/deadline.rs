@@ -32,7 +32,13 @@ pub enum Expired {
 impl Deadline {
     /// Starts the clock.
     pub fn start(idle: Duration, total: Duration) -> Self {
-        Self { started: Instant::now(), idle, total, last: AtomicU64::new(0), paused: AtomicU32::new(0) }
+        Self {
+            started: Instant::now(),
+            idle,
+            total,
+            last: AtomicU64::new(0),
+            paused: AtomicU32::new(0),
+        }
     }
 
     /// When the call started.

@@ -262,11 +262,16 @@ impl CallError {
             let issues = self.issues().iter();
             data.insert(
                 "issues".into(),
-                issues.map(|i| serde_json::json!({"pointer": i.pointer, "message": i.message})).collect(),
+                issues
+                    .map(|i| serde_json::json!({"pointer": i.pointer, "message": i.message}))
+                    .collect(),
             );
         }
         if let Some(after) = self.retry_after() {
-            data.insert("retry_after_ms".into(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into());
+            data.insert(
+                "retry_after_ms".into(),
+                u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into(),
+            );
         }
         if self.may_have_run() {
             data.insert("may_have_run".into(), true.into());

@@ -86,7 +86,11 @@ impl Gateway {
             Ok(Reply::Task(p)) => recorder.finish(Ending::Task, None, p.len()),
             Err(e) => recorder.finish(Ending::Failed(e.code()), e.rule(), 0),
         };
-        Outcome { request_id: recorder.request_id, latency, result }
+        Outcome {
+            request_id: recorder.request_id,
+            latency,
+            result,
+        }
     }
 
     async fn pipeline<'a>(
@@ -132,7 +136,11 @@ impl Gateway {
     pub fn publish(&self, listing: Listing) {
         let compiled = Arc::new(catalog::compile(listing));
         let mut registry = lock(&self.registry);
-        match registry.parts.iter_mut().find(|p| p.listing.name == compiled.listing.name) {
+        match registry
+            .parts
+            .iter_mut()
+            .find(|p| p.listing.name == compiled.listing.name)
+        {
             Some(place) => *place = compiled,
             None => registry.parts.push(compiled),
         }
@@ -192,7 +200,10 @@ impl Gateway {
         if first && let Some(listing) = self.snapshot.load().catalog.resource_source(&uri) {
             listing.source.watch(&uri, true);
         }
-        Watch { gateway: Arc::clone(self), uri }
+        Watch {
+            gateway: Arc::clone(self),
+            uri,
+        }
     }
 
     /// Calls that are running now.
@@ -227,7 +238,9 @@ impl Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
     }
 }
 

@@ -54,14 +54,26 @@ impl Payload {
         }
         let (is_error, has_meta, has_modern_members, structured) = facts;
         drop(object);
-        Ok(Self { json, is_error, has_meta, has_modern_members, structured })
+        Ok(Self {
+            json,
+            is_error,
+            has_meta,
+            has_modern_members,
+            structured,
+        })
     }
 
     /// A result object written by this process with none of the members that need attention.
     /// `json` must be the text of one JSON object.
     pub fn plain(json: Vec<u8>) -> Self {
         debug_assert!(json.first() == Some(&b'{') && json.last() == Some(&b'}'));
-        Self { json, is_error: false, has_meta: false, has_modern_members: false, structured: None }
+        Self {
+            json,
+            is_error: false,
+            has_meta: false,
+            has_modern_members: false,
+            structured: None,
+        }
     }
 
     /// A tool result with one text block.
@@ -102,7 +114,13 @@ impl Payload {
             json.extend_from_slice(meta.as_bytes());
         }
         json.push(b'}');
-        Self { json, is_error, has_meta: meta.is_some(), has_modern_members: false, structured: place }
+        Self {
+            json,
+            is_error,
+            has_meta: meta.is_some(),
+            has_modern_members: false,
+            structured: place,
+        }
     }
 
     /// The whole object.
@@ -118,7 +136,10 @@ impl Payload {
 
     /// The members without the braces: what a door splices into its own object.
     pub fn members(&self) -> &[u8] {
-        self.json.get(1..self.json.len().saturating_sub(1)).unwrap_or_default().trim_ascii()
+        self.json
+            .get(1..self.json.len().saturating_sub(1))
+            .unwrap_or_default()
+            .trim_ascii()
     }
 
     /// The tool says that it failed.
@@ -213,6 +234,9 @@ pub struct Input {
 impl Input {
     /// The raw answer to a question.
     pub fn answer(&self, key: &str) -> Option<&str> {
-        self.answers.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+        self.answers
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v.as_str())
     }
 }

@@ -68,7 +68,10 @@ pub struct Spec {
 impl Spec {
     /// A spec from its key and raw definition.
     pub fn new(key: impl Into<String>, definition: impl Into<String>) -> Self {
-        Self { key: key.into(), definition: definition.into() }
+        Self {
+            key: key.into(),
+            definition: definition.into(),
+        }
     }
 }
 

@@ -75,13 +75,25 @@ impl Catalog {
             made.sources.push(Arc::clone(listing));
             made.offers = union(made.offers, listing.offers);
             for entry in &part.tools {
-                if claim(&mut made.tool_index, &entry.name, made.tools.len(), listing, "tool") {
+                if claim(
+                    &mut made.tool_index,
+                    &entry.name,
+                    made.tools.len(),
+                    listing,
+                    "tool",
+                ) {
                     hashes[0] = mix(hashes[0], &entry.definition);
                     made.tools.push(Arc::clone(entry));
                 }
             }
             for entry in &part.resources {
-                if claim(&mut made.resource_index, &entry.uri, made.resources.len(), listing, "resource") {
+                if claim(
+                    &mut made.resource_index,
+                    &entry.uri,
+                    made.resources.len(),
+                    listing,
+                    "resource",
+                ) {
                     hashes[1] = mix(hashes[1], &entry.definition);
                     made.resources.push(Arc::clone(entry));
                 }
@@ -91,13 +103,23 @@ impl Catalog {
                 made.templates.push(Arc::clone(entry));
             }
             for entry in &part.prompts {
-                if claim(&mut made.prompt_index, &entry.name, made.prompts.len(), listing, "prompt") {
+                if claim(
+                    &mut made.prompt_index,
+                    &entry.name,
+                    made.prompts.len(),
+                    listing,
+                    "prompt",
+                ) {
                     hashes[2] = mix(hashes[2], &entry.definition);
                     made.prompts.push(Arc::clone(entry));
                 }
             }
         }
-        made.fingerprint = Fingerprint { tools: hashes[0], resources: hashes[1], prompts: hashes[2] };
+        made.fingerprint = Fingerprint {
+            tools: hashes[0],
+            resources: hashes[1],
+            prompts: hashes[2],
+        };
         made
     }
 }
@@ -115,7 +137,12 @@ fn claim(
             true
         }
         Entry::Occupied(_) => {
-            left_out(listing, kind, name, "another source, configured earlier, has the same name");
+            left_out(
+                listing,
+                kind,
+                name,
+                "another source, configured earlier, has the same name",
+            );
             false
         }
     }

@@ -15,8 +15,16 @@ pub fn exposed_name(prefix: &str, name: &str) -> String {
         return name.to_owned();
     }
     let full = format!("{prefix}{SEPARATOR}{name}");
-    let clean: String =
-        full.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect();
+    let clean: String = full
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     if clean == full && clean.len() <= MAX_NAME {
         return clean;
     }
@@ -26,5 +34,7 @@ pub fn exposed_name(prefix: &str, name: &str) -> String {
 
 /// FNV-1a, 64 bits: stable across versions and machines, which std's hashers do not promise.
 pub(super) fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| {
+        (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

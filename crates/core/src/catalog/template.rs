@@ -1,6 +1,6 @@
 //! Matching a URI against an RFC 6570 template, as far as routing needs it.
 
-/// A URI template. Expressions match one path segment; reserved (`{+x}`), fragment (`{#x}`),
+/// A URI template. Expressions match one path segment that is not empty; reserved (`{+x}`), fragment (`{#x}`),
 /// path (`{/x}`), query (`{?x}`, `{&x}`) and exploded (`{x*}`) expressions match anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UriTemplate {
@@ -21,7 +21,9 @@ impl UriTemplate {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
-            let Some(close) = rest[open..].find('}').map(|c| c + open) else { break };
+            let Some(close) = rest[open..].find('}').map(|c| c + open) else {
+                break;
+            };
             if open > 0 {
                 parts.push(Part::Literal(rest[..open].into()));
             }
@@ -33,7 +35,10 @@ impl UriTemplate {
         if !rest.is_empty() {
             parts.push(Part::Literal(rest.into()));
         }
-        Self { text: text.into(), parts }
+        Self {
+            text: text.into(),
+            parts,
+        }
     }
 
     /// The template as written.
@@ -48,37 +53,55 @@ impl UriTemplate {
     }
 }
 
-/// Greedy matching with the classic single backtrack point, so that hostile URIs cost no more
-/// than (length x parts).
+/// Shortest-first matching. Only the last wide expression and the last segment after it can ever
+/// need to take more, so hostile URIs cost at most (length x length), with lengths that the scan
+/// of the arguments bounds.
 fn matches(parts: &[Part], uri: &str) -> bool {
     let (mut part, mut at) = (0, 0);
-    // Where to resume: the last open expression, and the end of what it has taken.
-    let mut resume: Option<(usize, usize)> = None;
+    let (mut wide, mut segment): (Open, Open) = (None, None);
     loop {
-        let step = match parts.get(part) {
+        match parts.get(part) {
             Some(Part::Literal(text)) if uri[at..].starts_with(&**text) => {
                 at += text.len();
                 part += 1;
-                true
+                continue;
             }
-            Some(Part::Segment | Part::Anything) => {
-                resume = Some((part, at));
+            Some(Part::Anything) => {
+                (wide, segment) = (Some((part, at)), None);
                 part += 1;
-                true
+                continue;
+            }
+            Some(Part::Segment) if segment_char(uri, at).is_some() => {
+                at += segment_char(uri, at).unwrap_or_default();
+                segment = Some((part, at));
+                part += 1;
+                continue;
             }
             None if at == uri.len() => return true,
-            _ => false,
-        };
-        if step {
-            continue;
+            _ => {}
         }
-        let Some((open, taken)) = resume else { return false };
-        let Some(next) = uri[taken..].chars().next() else { return false };
-        if matches!(parts[open], Part::Segment) && next == '/' {
+        if let Some((open, taken)) = segment
+            && let Some(width) = segment_char(uri, taken)
+        {
+            at = taken + width;
+            segment = Some((open, at));
+            part = open + 1;
+        } else if let Some((open, taken)) = wide
+            && let Some(next) = uri[taken..].chars().next()
+        {
+            at = taken + next.len_utf8();
+            (wide, segment) = (Some((open, at)), None);
+            part = open + 1;
+        } else {
             return false;
         }
-        resume = Some((open, taken + next.len_utf8()));
-        at = taken + next.len_utf8();
-        part = open + 1;
     }
+}
+
+/// An expression that may take one more character: (part, end of what it has taken).
+type Open = Option<(usize, usize)>;
+
+/// Width of the character at `at`, if a segment may contain it.
+fn segment_char(uri: &str, at: usize) -> Option<usize> {
+    uri[at..].chars().next().filter(|c| *c != '/').map(char::len_utf8)
 }

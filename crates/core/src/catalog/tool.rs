@@ -35,7 +35,10 @@ impl ToolEntry {
         let object = Object::parse(&spec.definition).map_err(|e| e.to_string())?;
         let schema = object.get("inputSchema").ok_or("it has no inputSchema")?;
         if json::kind(schema) != "an object" {
-            return Err(format!("its inputSchema is {}, not an object", json::kind(schema)));
+            return Err(format!(
+                "its inputSchema is {}, not an object",
+                json::kind(schema)
+            ));
         }
         let headers = if schema.contains("x-mcp-header") {
             let schema: Value = serde_json::from_str(schema).map_err(|e| format!("inputSchema: {e}"))?;
@@ -72,20 +75,26 @@ impl ToolEntry {
 
     /// The compiled schema of the arguments, made on first use; `None` if it accepts anything.
     pub fn input_schema(&self) -> Result<Option<&CompiledSchema>, &str> {
-        let schema = self.input.get_or_init(|| compiled(&self.definition, "inputSchema"));
+        let schema = self
+            .input
+            .get_or_init(|| compiled(&self.definition, "inputSchema"));
         schema.as_ref().map(Option::as_ref).map_err(String::as_str)
     }
 
     /// The compiled schema of the structured output, made on first use; `None` if there is none.
     pub fn output_schema(&self) -> Result<Option<&CompiledSchema>, &str> {
-        let schema = self.output.get_or_init(|| compiled(&self.definition, "outputSchema"));
+        let schema = self
+            .output
+            .get_or_init(|| compiled(&self.definition, "outputSchema"));
         schema.as_ref().map(Option::as_ref).map_err(String::as_str)
     }
 
     /// Raw definition as the REST door lists it (snake case, with `source`).
     pub fn rest_definition(&self) -> &str {
         self.rest.get_or_init(|| {
-            let Ok(object) = Object::parse(&self.definition) else { return "{}".into() };
+            let Ok(object) = Object::parse(&self.definition) else {
+                return "{}".into();
+            };
             let mut out = Vec::with_capacity(self.definition.len() + 64);
             let wanted = [
                 ("name", "name"),
@@ -113,9 +122,13 @@ impl ToolEntry {
 
 fn compiled(definition: &str, member: &str) -> Result<Option<CompiledSchema>, String> {
     let object = Object::parse(definition).map_err(|e| e.to_string())?;
-    let Some(raw) = object.get(member) else { return Ok(None) };
+    let Some(raw) = object.get(member) else {
+        return Ok(None);
+    };
     let schema: Value = serde_json::from_str(raw).map_err(|e| format!("{member}: {e}"))?;
-    CompiledSchema::compile(&schema).map(Some).map_err(|e| format!("{member}: {e}"))
+    CompiledSchema::compile(&schema)
+        .map(Some)
+        .map_err(|e| format!("{member}: {e}"))
 }
 
 /// The object with one string member replaced (put first) and some members left out; everything
@@ -126,7 +139,10 @@ pub(super) fn rename(object: &Object<'_>, member: &str, value: &str, without: &[
     json::write_str(&mut out, member);
     out.push(b':');
     json::write_str(&mut out, value);
-    for (key, raw) in object.iter().filter(|(k, _)| *k != member && !without.contains(k)) {
+    for (key, raw) in object
+        .iter()
+        .filter(|(k, _)| *k != member && !without.contains(k))
+    {
         out.push(b',');
         json::write_str(&mut out, key);
         out.push(b':');

@@ -11,9 +11,12 @@ pub(crate) fn admit<'a>(gateway: &'a Gateway, snapshot: &Snapshot) -> Result<InF
     // Count first, look second: a drain that starts in between sees the call or the call sees it.
     let (before, entered) = gateway.enter();
     if gateway.is_draining() {
-        return Err(CallError::new(ErrorCode::Unavailable, "the server is shutting down; retry on another instance")
-            .with_rule("admit.draining")
-            .with_retry_after(Duration::from_secs(1)));
+        return Err(CallError::new(
+            ErrorCode::Unavailable,
+            "the server is shutting down; retry on another instance",
+        )
+        .with_rule("admit.draining")
+        .with_retry_after(Duration::from_secs(1)));
     }
     if before >= snapshot.policy.max_in_flight {
         return Err(CallError::new(

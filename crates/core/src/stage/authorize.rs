@@ -28,7 +28,11 @@ pub(crate) fn authorize<'a>(
 ) -> Result<Target<'a>, CallError> {
     let catalog = &snapshot.catalog;
     let by_name = |source: Option<&'a Arc<Listing>>| {
-        source.map(|source| Target { source, tool: None, local_name: call.name })
+        source.map(|source| Target {
+            source,
+            tool: None,
+            local_name: call.name,
+        })
     };
     let found = match call.operation {
         Operation::CallTool => catalog.tool(call.name).map(|tool| Target {

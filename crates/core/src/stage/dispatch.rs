@@ -39,7 +39,10 @@ pub(crate) async fn dispatch(target: &Target<'_>, cx: CallContext<'_>) -> Result
             error!(request_id = %cx.request_id, source = %target.source.name, name = cx.call.name, panic = text, "tool panicked");
             Err(CallError::new(
                 ErrorCode::Internal,
-                format!("internal error; the server's log has it under request {}", cx.request_id),
+                format!(
+                    "internal error; the server's log has it under request {}",
+                    cx.request_id
+                ),
             )
             .maybe_ran())
         }
@@ -50,7 +53,10 @@ pub(crate) async fn dispatch(target: &Target<'_>, cx: CallContext<'_>) -> Result
             };
             Err(CallError::new(
                 ErrorCode::Timeout,
-                format!("{} {what} {time:?} and was cancelled; it may have run", cx.call.name),
+                format!(
+                    "{} {what} {time:?} and was cancelled; it may have run",
+                    cx.call.name
+                ),
             )
             .with_rule("deadline")
             .maybe_ran())

@@ -16,17 +16,31 @@ pub(crate) fn check_output(
     target: &Target<'_>,
     reply: Reply,
 ) -> Result<Reply, CallError> {
-    let Reply::Complete(payload) = reply else { return Ok(reply) };
+    let Reply::Complete(payload) = reply else {
+        return Ok(reply);
+    };
     if let Some(tool) = target.tool
         && !payload.is_error()
         && let Ok(Some(schema)) = tool.output_schema()
     {
         let checked = match payload.structured().map(serde_json::from_str::<Value>) {
             Some(Ok(value)) => schema.check(&value).map_err(|issues| {
-                issues.into_iter().map(|i| Issue { pointer: i.pointer, message: i.message }).collect()
+                issues
+                    .into_iter()
+                    .map(|i| Issue {
+                        pointer: i.pointer,
+                        message: i.message,
+                    })
+                    .collect()
             }),
-            Some(Err(e)) => Err(vec![Issue { pointer: String::new(), message: e.to_string() }]),
-            None => Err(vec![Issue { pointer: String::new(), message: "there is no structuredContent".into() }]),
+            Some(Err(e)) => Err(vec![Issue {
+                pointer: String::new(),
+                message: e.to_string(),
+            }]),
+            None => Err(vec![Issue {
+                pointer: String::new(),
+                message: "there is no structuredContent".into(),
+            }]),
         };
         checked.map_err(|issues: Vec<Issue>| broken_promise(call.name, issues))?;
     }
@@ -37,7 +51,10 @@ pub(crate) fn check_output(
 }
 
 fn broken_promise(tool: &str, issues: Vec<Issue>) -> CallError {
-    let first = issues.first().map(|i| format!(": {}: {}", i.pointer, i.message)).unwrap_or_default();
+    let first = issues
+        .first()
+        .map(|i| format!(": {}: {}", i.pointer, i.message))
+        .unwrap_or_default();
     CallError::new(
         ErrorCode::UpstreamError,
         format!("the result of {tool} does not fit the output schema that it declares{first}. The tool ran."),
@@ -53,7 +70,10 @@ fn cut(payload: &Payload, max: usize) -> Result<Payload, CallError> {
     let too_large = |why: &str| {
         CallError::new(
             ErrorCode::UpstreamError,
-            format!("the result has {} bytes, the limit is {max}, and it cannot be cut: {why}", payload.len()),
+            format!(
+                "the result has {} bytes, the limit is {max}, and it cannot be cut: {why}",
+                payload.len()
+            ),
         )
         .with_rule("limit.output")
         .maybe_ran()
@@ -63,17 +83,23 @@ fn cut(payload: &Payload, max: usize) -> Result<Payload, CallError> {
         object.remove("structuredContent");
     }
     for key in ["content", "contents"] {
-        let Some(blocks) = value.get_mut(key).and_then(Value::as_array_mut) else { continue };
+        let Some(blocks) = value.get_mut(key).and_then(Value::as_array_mut) else {
+            continue;
+        };
         let mut excess = payload.len().saturating_sub(max) + 256;
         let mut order: Vec<usize> = (0..blocks.len()).collect();
         order.sort_by_key(|i| std::cmp::Reverse(text_len(&blocks[*i])));
         for i in order {
-            let Some(Value::String(text)) = blocks[i].get_mut("text") else { continue };
+            let Some(Value::String(text)) = blocks[i].get_mut("text") else {
+                continue;
+            };
             let whole = text.len();
             let keep = text.floor_char_boundary(whole.saturating_sub(excess));
             text.truncate(keep);
             excess -= (whole - keep).min(excess);
-            text.push_str(&format!("\n[cut: {keep} of {whole} bytes shown; the server's limit is {max} bytes]"));
+            text.push_str(&format!(
+                "\n[cut: {keep} of {whole} bytes shown; the server's limit is {max} bytes]"
+            ));
             if excess == 0 {
                 break;
             }

@@ -26,18 +26,28 @@ pub(crate) fn validate<'a>(
         return Ok(arguments);
     }
     if !raw.trim_start().starts_with('{') {
-        return Err(CallError::new(ErrorCode::InvalidArguments, "arguments must be a JSON object")
-            .with_rule("schema.arguments")
-            .with_issues(vec![Issue { pointer: String::new(), message: "not an object".into() }]));
+        return Err(
+            CallError::new(ErrorCode::InvalidArguments, "arguments must be a JSON object")
+                .with_rule("schema.arguments")
+                .with_issues(vec![Issue {
+                    pointer: String::new(),
+                    message: "not an object".into(),
+                }]),
+        );
     }
     if snapshot.policy.schema == SchemaMode::Off {
         return Ok(arguments);
     }
-    let Some(tool) = target.tool else { return Ok(arguments) };
+    let Some(tool) = target.tool else {
+        return Ok(arguments);
+    };
     let schema = tool.input_schema().map_err(|reason| {
         CallError::new(
             ErrorCode::UpstreamError,
-            format!("tool {} cannot be called: {reason}. Its author has to mend it.", tool.name),
+            format!(
+                "tool {} cannot be called: {reason}. Its author has to mend it.",
+                tool.name
+            ),
         )
         .with_rule("schema.invalid")
     })?;
@@ -46,8 +56,13 @@ pub(crate) fn validate<'a>(
             CallError::new(ErrorCode::InvalidArguments, format!("arguments: {e}")).with_rule("json.syntax")
         })?;
         schema.check(&value).map_err(|issues| {
-            let issues: Vec<Issue> =
-                issues.into_iter().map(|i| Issue { pointer: i.pointer, message: i.message }).collect();
+            let issues: Vec<Issue> = issues
+                .into_iter()
+                .map(|i| Issue {
+                    pointer: i.pointer,
+                    message: i.message,
+                })
+                .collect();
             does_not_fit(call.name, issues)
         })?;
         arguments.value = Some(value);
@@ -56,23 +71,36 @@ pub(crate) fn validate<'a>(
 }
 
 fn refused(violation: &Violation) -> CallError {
-    let place = if violation.pointer.is_empty() { "the arguments" } else { &violation.pointer };
-    CallError::new(ErrorCode::InvalidArguments, format!("{place}: {}", violation.message))
-        .with_rule(violation.rule)
-        .with_issues(vec![Issue {
-            pointer: violation.pointer.clone(),
-            message: violation.message.clone(),
-        }])
+    let place = if violation.pointer.is_empty() {
+        "the arguments"
+    } else {
+        &violation.pointer
+    };
+    CallError::new(
+        ErrorCode::InvalidArguments,
+        format!("{place}: {}", violation.message),
+    )
+    .with_rule(violation.rule)
+    .with_issues(vec![Issue {
+        pointer: violation.pointer.clone(),
+        message: violation.message.clone(),
+    }])
 }
 
 fn does_not_fit(tool: &str, issues: Vec<Issue>) -> CallError {
     let mut message = format!("arguments do not fit the input schema of {tool}");
     for (i, issue) in issues.iter().take(3).enumerate() {
-        let place = if issue.pointer.is_empty() { "/" } else { &issue.pointer };
+        let place = if issue.pointer.is_empty() {
+            "/"
+        } else {
+            &issue.pointer
+        };
         message.push_str(if i == 0 { ": " } else { "; " });
         message.push_str(place);
         message.push_str(": ");
         message.push_str(&issue.message);
     }
-    CallError::new(ErrorCode::InvalidArguments, message).with_rule("schema.arguments").with_issues(issues)
+    CallError::new(ErrorCode::InvalidArguments, message)
+        .with_rule("schema.arguments")
+        .with_issues(issues)
 }
