@@ -38,7 +38,7 @@ fn scans(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("scan {name} ({})", text.len()));
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("scan", |bencher| {
-            bencher.iter(|| scan(black_box(&text), &limits).unwrap())
+            bencher.iter(|| scan(black_box(&text), &limits).unwrap());
         });
         group.bench_function("scan_bytes", |bencher| {
             bencher.iter(|| scan_bytes(black_box(text.as_bytes()), &limits).unwrap());
@@ -99,7 +99,7 @@ fn schemas(criterion: &mut Criterion) {
     let compiled = CompiledSchema::compile(&echo).unwrap();
     let wrong = json!({"msg": 1, "other": 2});
     group.bench_function("check echo, failing", |bencher| {
-        bencher.iter(|| compiled.check(black_box(&wrong)).unwrap_err())
+        bencher.iter(|| compiled.check(black_box(&wrong)).unwrap_err());
     });
     group.bench_function("compile echo", |bencher| {
         bencher.iter(|| CompiledSchema::compile(black_box(&echo)).unwrap());

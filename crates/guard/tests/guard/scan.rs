@@ -247,7 +247,7 @@ fn refuses_duplicate_keys_at_every_level_and_in_every_spelling() {
 fn finds_duplicates_on_both_sides_of_the_switch_to_a_set() {
     for count in [2, 15, 16, 17, 18, 40, 300] {
         let key = |at: usize| {
-            if at % 3 == 0 {
+            if at.is_multiple_of(3) {
                 format!("\\u006b{at}")
             } else {
                 format!("k{at}")
