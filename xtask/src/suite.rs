@@ -1,0 +1,200 @@
+//! `cargo xtask test`: the one command that runs everything.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::process::{Finished, capture, run};
+use crate::report::{Suite, conclude};
+use crate::{Outcome, conformance, peers, workspace};
+
+pub(crate) const HELP: &str = "\
+cargo xtask test [--quick] [-- TEST FILTER]
+
+Runs every test: Rust (with cargo-nextest when it is installed, else cargo test), documentation examples,
+real MCP clients of five implementations, and the official conformance suites. What it needs it installs by
+itself into .peers/: Node 22 and npm packages, and a Python environment, all at exact versions; npm and
+python3 (3.10 or newer) must be on the machine.
+
+--quick runs the Rust tests alone. Anything after -- is passed to the Rust test runner and implies --quick.
+The last line is `N passed, N failed`.";
+
+/// No Rust test run takes longer than this, compilation included.
+const LIMIT: Duration = Duration::from_secs(2700);
+
+pub(crate) fn main(arguments: &[String]) -> Outcome {
+    let split = arguments.iter().position(|argument| argument == "--");
+    let own = &arguments[..split.unwrap_or(arguments.len())];
+    let filter = split.map_or(&[][..], |split| &arguments[split + 1..]);
+    if let Some(unknown) = own.iter().find(|argument| *argument != "--quick") {
+        return Err(format!("`{unknown}` is no option; see cargo xtask test --help"));
+    }
+    let quick = !own.is_empty() || split.is_some();
+    // The Rust tests drive some of the peers too.
+    let tools = peers::install()?;
+    build()?;
+    let mut suites = vec![rust(&tools, filter)?];
+    if !quick {
+        suites.push(doctests()?);
+        suites.extend(peers::suites(&tools, None)?);
+        suites.extend(conformance::suites(&tools, &conformance::Selection::default())?);
+    }
+    conclude(&suites)
+}
+
+/// Everything that tests start as a program, built once and with the same features as the tests.
+pub(crate) fn build() -> Outcome {
+    run(workspace::cargo().args([
+        "build",
+        "--workspace",
+        "--all-features",
+        "--bins",
+        "--examples",
+        "--tests",
+        "--quiet",
+    ]))
+}
+
+fn rust(tools: &peers::Tools, filter: &[String]) -> Result<Suite, String> {
+    let nextest = Command::new("cargo-nextest")
+        .args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let mut command = workspace::cargo();
+    if nextest {
+        command.args([
+            "nextest",
+            "run",
+            "--no-fail-fast",
+            "--status-level",
+            "fail",
+            "--final-status-level",
+            "slow",
+        ]);
+    } else {
+        command.args([
+            "test",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--examples",
+        ]);
+    }
+    command.args(["--workspace", "--all-features"]);
+    if !nextest && !filter.is_empty() {
+        command.arg("--");
+    }
+    command.args(filter).envs(tools.environment());
+    rust_suite("rust", &mut command)
+}
+
+fn doctests() -> Result<Suite, String> {
+    rust_suite(
+        "rust documentation",
+        workspace::cargo().args(["test", "--doc", "--workspace", "--all-features"]),
+    )
+}
+
+fn rust_suite(name: &str, command: &mut Command) -> Result<Suite, String> {
+    let started = Instant::now();
+    let finished = capture(command, LIMIT, true)?;
+    let mut suite = Suite::new(name);
+    let counts = count(&finished);
+    (suite.passed, suite.skipped) = (counts.passed, counts.skipped);
+    for index in 0..counts.failed {
+        suite.fail(
+            format!("failure {} of {}", index + 1, counts.failed),
+            "its output is above",
+        );
+    }
+    if !finished.success() && suite.failures.is_empty() {
+        suite.fail(finished.ending(LIMIT), finished.tail(40));
+    }
+    suite.took = started.elapsed();
+    Ok(suite)
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+/// Adds up the closing lines of `cargo test` (one per binary) or the one of nextest.
+fn count(finished: &Finished) -> Counts {
+    let mut counts = Counts::default();
+    for line in &finished.lines {
+        let text = line.text.trim();
+        if text.starts_with("Summary [") || text.starts_with("test result:") {
+            counts.passed += number_before(text, "passed");
+            counts.failed += number_before(text, "failed") + number_before(text, "timed out");
+            counts.skipped += number_before(text, "skipped") + number_before(text, "ignored");
+        }
+    }
+    counts
+}
+
+/// The number in front of `word`, 0 when the word is not there.
+fn number_before(text: &str, word: &str) -> usize {
+    text.split([',', ';', ':', '.'])
+        .filter_map(|part| part.split(" (").next()?.trim().strip_suffix(word))
+        .filter_map(|part| part.trim().rsplit(' ').next()?.parse::<usize>().ok())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Line;
+
+    fn counts_of(text: &str) -> Counts {
+        let lines = text
+            .lines()
+            .map(|line| Line {
+                stdout: true,
+                text: line.to_owned(),
+            })
+            .collect();
+        count(&Finished { status: None, lines })
+    }
+
+    #[test]
+    fn nextest_summary_is_understood() {
+        assert_eq!(
+            counts_of(
+                "     Summary [   1.234s] 12 tests run: 10 passed (1 slow), 1 failed, 1 timed out, 3 skipped"
+            ),
+            Counts {
+                passed: 10,
+                failed: 2,
+                skipped: 3
+            }
+        );
+        assert_eq!(
+            counts_of("     Summary [   0.007s] 2 tests run: 2 passed, 0 skipped"),
+            Counts {
+                passed: 2,
+                failed: 0,
+                skipped: 0
+            }
+        );
+    }
+
+    #[test]
+    fn cargo_test_results_add_up() {
+        let text = "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n\
+                    noise 7 passed\n\
+                    test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s";
+        assert_eq!(
+            counts_of(text),
+            Counts {
+                passed: 7,
+                failed: 1,
+                skipped: 1
+            }
+        );
+    }
+}
