@@ -101,7 +101,7 @@ pub(crate) fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>,
         if selection.suite.as_deref().is_none_or(|wanted| wanted == *name) {
             suites.push(run_suite(
                 tools,
-                &selection,
+                selection,
                 name,
                 package,
                 options,
