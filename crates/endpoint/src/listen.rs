@@ -1,0 +1,133 @@
+//! One `subscriptions/listen` request of 2026-07-28 (basic/patterns/subscriptions).
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ferromcp_core::{Event, Principal, Watch};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::render;
+use crate::session::RunningGuard;
+
+/// An open subscription. The door sends what [`Self::next`] yields until it ends; dropping it ends
+/// the subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    /// Raw JSON id of the request, which tags everything.
+    pub(crate) id: Box<str>,
+    pub(crate) filter: Filter,
+    pub(crate) owner: Principal,
+    pub(crate) events: broadcast::Receiver<Event>,
+    /// Messages that are ready: first of all the acknowledgement.
+    pub(crate) queue: VecDeque<Vec<u8>>,
+    /// On connections: the place in the list of running requests, for `notifications/cancelled`.
+    pub(crate) running: Option<RunningGuard>,
+    /// Raw member with the server's name and version, for the last message.
+    pub(crate) server_info: Arc<[u8]>,
+    pub(crate) over: bool,
+}
+
+/// What the client wants to hear of.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) tools: bool,
+    pub(crate) prompts: bool,
+    pub(crate) resources: bool,
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) tasks: Vec<Box<str>>,
+}
+
+impl Subscription {
+    /// The next whole JSON-RPC message: first the acknowledgement, then notifications, and when the
+    /// server ends the subscription itself (drain) the result of the request. `None` after that, or
+    /// at once when the client cancelled. Cancel safe.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(message) = self.queue.pop_front() {
+                return Some(message);
+            }
+            if self.over {
+                return None;
+            }
+            let event = self.event().await;
+            let Some(event) = event else {
+                self.over = true;
+                return None;
+            };
+            self.take(event);
+        }
+    }
+
+    /// Raw JSON id of the request.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The next event; `None` when the client cancelled.
+    async fn event(&mut self) -> Option<Result<Event, RecvError>> {
+        let Self { events, running, .. } = self;
+        let mut received = std::pin::pin!(events.recv());
+        poll_fn(|cx| {
+            if running.as_ref().is_some_and(|r| r.stop().poll(cx).is_ready()) {
+                return Poll::Ready(None);
+            }
+            received.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    fn take(&mut self, event: Result<Event, RecvError>) {
+        let tag = Some(&*self.id);
+        let mut lists = (false, false, false);
+        match event {
+            Ok(Event::ToolsChanged) => lists.0 = true,
+            Ok(Event::PromptsChanged) => lists.1 = true,
+            Ok(Event::ResourcesChanged) => lists.2 = true,
+            Ok(Event::ResourceUpdated { uri }) => {
+                if self.filter.watches.iter().any(|w| w.uri() == &*uri) {
+                    self.queue.push_back(render::resource_updated(&uri, tag));
+                }
+            }
+            Ok(Event::TaskChanged { owner, id, task }) => {
+                if owner == self.owner && self.filter.tasks.iter().any(|t| **t == *id) {
+                    self.queue.push_back(render::task_notification(&task, &self.id));
+                }
+            }
+            Ok(Event::Draining) | Err(RecvError::Closed) => {
+                self.queue
+                    .push_back(render::listen_result(&self.id, &self.server_info));
+                self.over = true;
+            }
+            // Too slow to hear everything: look at all lists and resources anew.
+            Err(RecvError::Lagged(_)) => {
+                lists = (true, true, true);
+                let updates = self
+                    .filter
+                    .watches
+                    .iter()
+                    .map(|w| render::resource_updated(w.uri(), tag));
+                self.queue.extend(updates);
+            }
+        }
+        let lists = [
+            (lists.0 && self.filter.tools, "notifications/tools/list_changed"),
+            (
+                lists.1 && self.filter.prompts,
+                "notifications/prompts/list_changed",
+            ),
+            (
+                lists.2 && self.filter.resources,
+                "notifications/resources/list_changed",
+            ),
+        ];
+        self.queue.extend(
+            lists
+                .iter()
+                .filter(|(on, _)| *on)
+                .map(|(_, method)| render::notification(method, tag)),
+        );
+    }
+}
