@@ -268,19 +268,21 @@ fn finds_duplicates_on_both_sides_of_the_switch_to_a_set() {
         }
     }
     // Sets of nested objects: leaving an inner one must bring back the outer one's.
-    let wide: String = (0..30).map(|at| format!("\"w{at}\":0,")).collect();
+    let wide = |name: &str| -> String { (0..30).map(|at| format!("\"{name}{at}\":0,")).collect() };
+    let (outer, inner) = (wide("o"), wide("i"));
     at_rule(
-        &format!("{{{wide}\"in\":{{{wide}\"x\":0}},\"w7\":1}}"),
+        &format!("{{{outer}\"in\":{{{inner}\"x\":0}},\"o7\":1}}"),
         rule::DUPLICATE_KEY,
-        "/w7",
+        "/o7",
     );
     at_rule(
-        &format!("{{{wide}\"in\":{{{wide}\"w8\":0}},\"y\":1}}"),
+        &format!("{{{outer}\"in\":{{{inner}\"i8\":0}},\"y\":1}}"),
         rule::DUPLICATE_KEY,
-        "/in/w8",
+        "/in/i8",
     );
+    accepted(&format!("{{{outer}\"in\":{{{inner}\"x\":0}},\"i7\":1}}"));
     accepted(&format!(
-        "{{{wide}\"in\":{{{wide}\"in\":{{{wide}\"x\":0}}}},\"y\":1}}"
+        "{{{outer}\"in\":{{{outer}\"in\":{{{outer}\"x\":0}}}},\"x\":1}}"
     ));
 }
 
