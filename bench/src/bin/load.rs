@@ -1,0 +1,113 @@
+//! The harness: `load --help`, or `cargo xtask bench`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to its terminal"
+)]
+
+use std::process::ExitCode;
+
+use ferromcp_bench::{Result, idle, instructions, target, throughput};
+
+const HELP: &str = "\
+load [throughput|callgrind|idle|all] [OPTIONS]
+
+  throughput   requests per second, latency, CPU per request, memory (the default)
+  callgrind    instructions per request, by valgrind
+  idle         start to first answer, idle memory, memory per idle session
+
+  --only NAME          only this target; may be repeated. Names: hyper, rmcp-2025, rmcp-2026, mcp-2025, mcp-2026, rest
+  --rounds N           turns of every target in throughput (default 5)
+  --seconds S          length of a turn (default 3)
+  --connections N      keep-alive connections in throughput (default 32)
+  --requests N         requests in the shorter callgrind run (default 2000)
+  --sessions N         idle sessions to open (default 1000)
+
+Needs Linux with taskset; callgrind mode needs valgrind. The servers must lie beside this program.";
+
+struct Arguments {
+    mode: String,
+    only: Vec<String>,
+    throughput: throughput::Options,
+    requests: u64,
+    sessions: usize,
+}
+
+fn main() -> ExitCode {
+    match parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => match run(&arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("load: {message}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(None) => {
+            println!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("load: {message}; see load --help");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
+    let mut arguments = Arguments {
+        mode: "throughput".to_owned(),
+        only: Vec::new(),
+        throughput: throughput::Options {
+            rounds: 5,
+            seconds: 3.0,
+            connections: 32,
+        },
+        requests: 2000,
+        sessions: 1000,
+    };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+        match word.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "throughput" | "callgrind" | "idle" | "all" => arguments.mode = word,
+            "--only" => arguments.only.push(value()?),
+            "--rounds" => arguments.throughput.rounds = number(&value()?)?,
+            "--seconds" => arguments.throughput.seconds = number(&value()?)?,
+            "--connections" => arguments.throughput.connections = number(&value()?)?,
+            "--requests" => arguments.requests = number(&value()?)?,
+            "--sessions" => arguments.sessions = number(&value()?)?,
+            other => return Err(format!("`{other}` is no option")),
+        }
+    }
+    let options = &arguments.throughput;
+    if options.rounds == 0 || options.connections == 0 || options.seconds <= 0.0 || arguments.requests == 0 {
+        return Err("a count of zero measures nothing".to_owned());
+    }
+    Ok(Some(arguments))
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let targets = target::select(&arguments.only)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start a runtime: {error}"))?;
+    let wants = |mode: &str| arguments.mode == mode || arguments.mode == "all";
+    runtime.block_on(async {
+        if wants("callgrind") {
+            instructions::run(&targets, arguments.requests).await?;
+        }
+        // Before throughput, which pins the harness and with it what it starts.
+        if wants("idle") {
+            idle::run(arguments.sessions).await?;
+        }
+        if wants("throughput") {
+            throughput::run(&targets, &arguments.throughput).await?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,19 @@
+//! End-to-end load harness: what a request costs, in one run, for us and for what we are compared with.
+//!
+//! Owns: the servers under load (as programs), the load generator, and the measures. Must not know: any crate of
+//! the product; FerroMCP is a program here like the baselines, so that nothing is measured that a user does not get.
+//! Start reading at [`target`] (what is measured), then [`client`] (how), then the modes: [`throughput`],
+//! [`instructions`], [`idle`].
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![allow(clippy::print_stdout, reason = "the modes print tables for a terminal")]
+
+pub mod baseline;
+pub mod client;
+pub mod idle;
+pub mod instructions;
+pub mod server;
+pub mod target;
+pub mod throughput;
+
+/// Every failure is a message that says what happened and what to do.
+pub type Result<T> = std::result::Result<T, String>;

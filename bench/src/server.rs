@@ -1,0 +1,194 @@
+//! A server under load as a program: started on a core of its own, measured through `/proc`, ended for sure.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::client::Connection;
+use crate::target::Program;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How a program is started.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// The core it is pinned to.
+    pub core: Option<usize>,
+    /// A program that runs it, with its own arguments (valgrind).
+    pub wrapper: Vec<String>,
+    /// Ours only: one worker thread on a current-thread runtime, as the baselines have.
+    pub single_thread: bool,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Program {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Hyper => "base-hyper",
+            Self::Rmcp => "base-rmcp",
+            Self::Ferromcp => "ferromcp",
+        }
+    }
+
+    fn arguments(self, address: SocketAddr, single_thread: bool) -> Vec<String> {
+        let address = address.to_string();
+        let mut words: Vec<&str> = match self {
+            Self::Hyper | Self::Rmcp => vec!["--addr", &address],
+            Self::Ferromcp => vec!["serve", "--mode", "http", "--addr", &address],
+        };
+        if self == Self::Ferromcp && single_thread {
+            words.extend(["--threads", "1"]);
+        }
+        words.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// The programs lie beside the harness: one cargo build makes them all.
+fn beside_us(file: &str) -> Result<PathBuf> {
+    let ourselves =
+        std::env::current_exe().map_err(|error| format!("cannot find the harness itself: {error}"))?;
+    let path = ourselves.parent().unwrap_or(Path::new(".")).join(file);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!(
+            "{} does not exist: cargo xtask bench builds it",
+            path.display()
+        ))
+    }
+}
+
+impl Server {
+    /// Starts a program and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// It is not built, does not start, or does not listen within a minute.
+    pub async fn start(program: Program, how: &Start) -> Result<Self> {
+        let server = Self::spawn(program, how)?;
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            match Connection::open(server.address).await {
+                Ok(_) => return Ok(server),
+                Err(message) if Instant::now() > deadline => {
+                    return Err(format!("{} does not listen: {message}", program.file()));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    }
+
+    /// Starts a program and does not wait.
+    ///
+    /// # Errors
+    /// It is not built or does not start.
+    pub fn spawn(program: Program, how: &Start) -> Result<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| format!("no free port: {error}"))?;
+        let mut words: Vec<String> = Vec::new();
+        if let Some(core) = how.core {
+            words.extend(["taskset".to_owned(), "-c".to_owned(), core.to_string()]);
+        }
+        words.extend(how.wrapper.iter().cloned());
+        words.push(beside_us(program.file())?.to_string_lossy().into_owned());
+        words.extend(program.arguments(address, how.single_thread));
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("cannot start `{}`: {error}", words.join(" ")))?;
+        Ok(Self { child, address })
+    }
+
+    /// CPU time of all its threads so far, user and system.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .map_err(|error| format!("the server has ended: {error}"))?;
+        let mut nanoseconds = 0;
+        for task in tasks.flatten() {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += text
+                .split(' ')
+                .next()
+                .and_then(|word| word.parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    /// Resident memory, in KiB.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .map_err(|error| format!("the server has ended: {error}"))?;
+        text.lines()
+            .find_map(|line| {
+                line.strip_prefix("VmRSS:")?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .parse()
+                    .ok()
+            })
+            .ok_or_else(|| "no VmRSS in /proc".to_owned())
+    }
+
+    /// Asks it to end (SIGTERM) and waits for that.
+    ///
+    /// # Errors
+    /// It does not end within a minute.
+    pub async fn stop(mut self) -> Result<()> {
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
+        let deadline = Instant::now() + START_LIMIT;
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Err("the server does not end on SIGTERM".to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Pins the harness to a core, away from the server. Says so when that cannot be.
+///
+/// # Errors
+/// `taskset` is missing or refuses.
+pub fn pin_ourselves(core: usize) -> Result<()> {
+    let output = Command::new("taskset")
+        .args(["-acp", &core.to_string(), &std::process::id().to_string()])
+        .output()
+        .map_err(|error| format!("cannot run taskset (package util-linux): {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "cannot pin to core {core}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
+}
