@@ -1,0 +1,16 @@
+//! Transports against real processes and real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod http;
+mod server;
+mod stdio;
+mod tls;
+
+use std::time::Duration;
+
+/// Upper bound for anything that should happen at once, on a machine that is busy.
+const SOON: Duration = Duration::from_secs(20);
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, what).await.expect("took too long")
+}
