@@ -3,13 +3,24 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ferromcp_core::{Credential, Gateway};
-use ferromcp_protocol::{Message, RpcError, code};
+use arc_swap::ArcSwap;
+use ferromcp_core::{Credential, Gateway, Snapshot};
+use ferromcp_protocol::message::is_batch;
+use ferromcp_protocol::{
+    Message, Method, Notification, ProtocolVersion, Request, RequestMeta, Response, RpcError, code, header,
+};
 use tokio::time::Instant;
 
 use crate::answer::Answer;
+use crate::batch;
+use crate::cx::Cx;
+use crate::dress::Dress;
 use crate::feed::Feed;
-use crate::incoming::{HeaderField, Headers, Incoming};
+use crate::incoming::{HeaderField, Headers, Incoming, Link};
+use crate::legacy;
+use crate::method;
+use crate::modern;
+use crate::seal::Seal;
 use crate::session::Session;
 use crate::settings::EndpointSettings;
 use crate::store::{MemoryStore, SessionStore};
@@ -19,6 +30,8 @@ pub struct Endpoint {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) settings: EndpointSettings,
     pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) seal: Seal,
+    dress: ArcSwap<Dress>,
 }
 
 impl Endpoint {
@@ -27,10 +40,14 @@ impl Endpoint {
         settings.page_size = settings.page_size.max(1);
         let store = settings.store.clone();
         let store = store.unwrap_or_else(|| Arc::new(MemoryStore::new(settings.max_sessions)));
+        let seal = Seal::new(settings.sealing_key.take(), settings.input_ttl);
+        let dress = ArcSwap::from_pointee(Dress::of(&gateway.snapshot()));
         Self {
             gateway,
             settings,
             store,
+            seal,
+            dress,
         }
     }
 
@@ -45,17 +62,107 @@ impl Endpoint {
     /// that disconnects; legacy HTTP doors keep the future running instead, for the client may come
     /// back for its answer).
     pub async fn exchange(&self, incoming: Incoming<'_>) -> Answer {
-        match Message::parse(incoming.body) {
-            Err(refused) => Answer::error(Some(refused.id.as_deref().unwrap_or("null")), &refused.error, 400),
-            Ok(Message::Request(request)) => {
-                let error = RpcError::new(
-                    code::METHOD_NOT_FOUND,
-                    format!("Method not found: {}", request.method),
-                );
-                Answer::error(Some(request.id), &error, 404)
-            }
-            Ok(Message::Notification(_) | Message::Response(_)) => Answer::accepted(),
+        if is_batch(incoming.body) {
+            return Box::pin(batch::run(self, &incoming)).await;
         }
+        match Message::parse(incoming.body) {
+            Ok(Message::Request(request)) => self.request(&incoming, &request).await,
+            Ok(Message::Notification(notification)) => self.notification(&incoming, &notification),
+            Ok(Message::Response(response)) => self.response(&incoming, &response),
+            Err(refused) => {
+                // 2026-07-28 leaves an unknown id out; JSON-RPC and the revisions before write null.
+                let unknown = match incoming.link {
+                    Link::Http(headers) if modern::header_claims(headers) => None,
+                    _ => Some("null"),
+                };
+                Answer::error(refused.id.as_deref().or(unknown), &refused.error, 400)
+            }
+        }
+    }
+
+    async fn request(&self, incoming: &Incoming<'_>, request: &Request<'_>) -> Answer {
+        let meta = match RequestMeta::of_params(&request.params) {
+            Ok(meta) => meta,
+            Err(message) => {
+                let error = RpcError::new(code::INVALID_PARAMS, format!("`params`: {message}"));
+                return Answer::error(Some(request.id), &error, 400);
+            }
+        };
+        let method = Method::parse(&request.method);
+        if !modern::claims(&incoming.link, &meta, method) {
+            return legacy::request(self, incoming, request, &meta, method).await;
+        }
+        let (snapshot, dress) = self.current();
+        let checked = match modern::check(&snapshot, &incoming.link, request, &meta) {
+            Ok(checked) => checked,
+            Err(answer) => return answer,
+        };
+        let cx = Cx {
+            endpoint: self,
+            incoming,
+            id: request.id,
+            params: &request.params,
+            params_raw: request.params_raw,
+            meta: &meta,
+            version: ProtocolVersion::LATEST,
+            session: match incoming.link {
+                Link::Connection(session) => Some(session),
+                Link::Http(_) => None,
+            },
+            capabilities: &checked.capabilities,
+            client_name: checked.client_name.as_deref(),
+            log_level: checked.log_level.filter(|_| self.settings.logging),
+            snapshot: &snapshot,
+            dress: &dress,
+        };
+        method::run(&cx, checked.method).await
+    }
+
+    fn notification(&self, incoming: &Incoming<'_>, notification: &Notification<'_>) -> Answer {
+        let session = match incoming.link {
+            Link::Connection(session) => Arc::clone(session),
+            // 2026-07-28 has no client notifications over HTTP; what comes all the same is ignored.
+            Link::Http(headers) if modern::header_claims(headers) => return Answer::accepted(),
+            Link::Http(headers) => match self.session_for(headers, incoming.credential, None) {
+                Ok(session) => session,
+                Err(answer) => return answer,
+            },
+        };
+        session.touch();
+        notified(&session, notification);
+        Answer::accepted()
+    }
+
+    fn response(&self, incoming: &Incoming<'_>, response: &Response<'_>) -> Answer {
+        let session = match incoming.link {
+            Link::Connection(session) => Arc::clone(session),
+            Link::Http(headers) if modern::header_claims(headers) => {
+                let error = RpcError::new(
+                    code::INVALID_REQUEST,
+                    "clients of 2026-07-28 send no responses: answers to `inputRequests` go into `inputResponses`",
+                );
+                return Answer::error(None, &error, 400);
+            }
+            Link::Http(headers) => match self.session_for(headers, incoming.credential, None) {
+                Ok(session) => session,
+                Err(answer) => return answer,
+            },
+        };
+        session.touch();
+        answered(&session, response);
+        Answer::accepted()
+    }
+
+    /// The snapshot of this moment, and the prebuilt text that goes with it.
+    pub(crate) fn current(&self) -> (Arc<Snapshot>, Arc<Dress>) {
+        let snapshot = self.gateway.snapshot();
+        let dress = self.dress.load_full();
+        if dress.generation == snapshot.generation {
+            return (snapshot, dress);
+        }
+        let dress = Arc::new(Dress::of(&snapshot));
+        self.dress.store(Arc::clone(&dress));
+        (snapshot, dress)
     }
 
     /// Opens a long connection (stdio, a bidirectional stream) for a caller. The door ends it with
@@ -72,28 +179,41 @@ impl Endpoint {
     /// ready to be sent: 400 without the header, 404 for a session that is unknown, has ended, or
     /// belongs to somebody else, 401 for a bad credential.
     pub fn session(&self, headers: &dyn Headers, credential: Credential<'_>) -> Result<Arc<Session>, Answer> {
-        let HeaderField::Single(raw) = headers.field(ferromcp_protocol::header::SESSION_ID) else {
+        self.session_for(headers, credential, None)
+    }
+
+    /// As [`Self::session`]; the error names the request that it answers.
+    pub(crate) fn session_for(
+        &self,
+        headers: &dyn Headers,
+        credential: Credential<'_>,
+        id: Option<&str>,
+    ) -> Result<Arc<Session>, Answer> {
+        let refuse = |status: u16, error: &RpcError| Answer::error(Some(id.unwrap_or("null")), error, status);
+        let HeaderField::Single(raw) = headers.field(header::SESSION_ID) else {
             let error = RpcError::new(
                 code::INVALID_REQUEST,
                 "one Mcp-Session-Id header is needed: send `initialize` first and repeat the id it answers with",
             );
-            return Err(Answer::error(None, &error, 400));
+            return Err(refuse(400, &error));
         };
         let view = self
             .gateway
             .view(credential)
-            .map_err(|e| Answer::error(None, &e.to_rpc(), 401))?;
-        let found = std::str::from_utf8(raw).ok().and_then(|id| self.store.get(id));
-        match found {
-            Some(session) if session.principal() == view.principal() && !session.is_ended() => Ok(session),
-            _ => {
+            .map_err(|e| refuse(401, &e.to_rpc()))?;
+        let found = std::str::from_utf8(raw)
+            .ok()
+            .and_then(|id| self.store.get(id.trim()));
+        // A session of somebody else does not exist for this caller.
+        found
+            .filter(|s| s.principal() == view.principal() && !s.is_ended())
+            .ok_or_else(|| {
                 let error = RpcError::new(
                     code::INVALID_REQUEST,
                     "unknown or expired session: send `initialize` again",
                 );
-                Err(Answer::error(None, &error, 404))
-            }
-        }
+                refuse(404, &error)
+            })
     }
 
     /// Change notifications for a legacy session or a connection: the stream that GET opens, or
@@ -125,6 +245,23 @@ impl Endpoint {
     /// Number of open HTTP sessions.
     pub fn sessions(&self) -> usize {
         self.store.len()
+    }
+}
+
+/// Acts on a notification from a client.
+pub(crate) fn notified(session: &Session, notification: &Notification<'_>) {
+    if Method::parse(&notification.method) == Some(Method::Cancelled)
+        && let Some(id) = notification.params.get("requestId")
+    {
+        // An unknown id is a request that has ended by now: nothing to do.
+        session.cancel(id);
+    }
+}
+
+/// Acts on a client's answer to a question of ours.
+pub(crate) fn answered(session: &Session, response: &Response<'_>) {
+    if let Some(id) = response.id {
+        session.answer(id, response.outcome.clone());
     }
 }
 

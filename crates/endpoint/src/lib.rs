@@ -19,11 +19,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod answer;
+mod batch;
+mod caller;
+mod capability;
+mod cursor;
+mod cx;
+mod dress;
 mod endpoint;
 mod feed;
 mod incoming;
+mod legacy;
 mod listen;
+mod method;
+mod modern;
 mod render;
+mod seal;
 mod session;
 mod settings;
 mod stop;
