@@ -32,7 +32,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp-supervisor",
-        may_use: &[],
+        may_use: &["protocol"],
         must_not_know: POLICY,
     },
     Layer {
