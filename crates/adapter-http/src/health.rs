@@ -1,0 +1,114 @@
+//! Is the server alive, is it ready, and what is the matter with it?
+
+use ferromcp_core::SourceState;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::body::Body;
+use crate::refusal::json_response;
+use crate::route::Site;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// `GET /healthz`: the process answers. Nothing else is looked at, so that an orchestrator does
+/// not restart a server because of somebody else's fault.
+pub(crate) fn live() -> Response<Body> {
+    text(StatusCode::OK, "ok")
+}
+
+/// `GET /readyz`: the server takes calls.
+pub(crate) fn ready(site: &Site) -> Response<Body> {
+    if site.gateway().is_draining() || site.stop().is_cancelled() {
+        text(StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else {
+        text(StatusCode::OK, "ready")
+    }
+}
+
+/// `GET /health`: every part and its state. 200 even when a source is down: the others serve.
+pub(crate) fn components(site: &Site) -> Response<Body> {
+    let gateway = site.gateway();
+    let snapshot = gateway.snapshot();
+    let tools = |name: &str| {
+        snapshot
+            .catalog
+            .tools()
+            .iter()
+            .filter(|t| &*t.source.name == name)
+            .count()
+    };
+    let mut degraded = false;
+    let sources: Vec<Value> = snapshot
+        .catalog
+        .sources()
+        .iter()
+        .map(|source| {
+            let (state, reason) = match &source.state {
+                SourceState::Starting => ("starting", None),
+                SourceState::Ready => ("ready", None),
+                SourceState::Down { reason } => ("down", Some(reason)),
+            };
+            degraded |= state != "ready";
+            let mut entry = json!({
+                "name": &*source.name,
+                "state": state,
+                "tools": tools(&source.name),
+                "resources": source.resources.len(),
+                "prompts": source.prompts.len(),
+            });
+            if let (Some(reason), Value::Object(entry)) = (reason, &mut entry) {
+                entry.insert("reason".into(), reason.as_str().into());
+            }
+            entry
+        })
+        .collect();
+    let status = match (gateway.is_draining(), degraded) {
+        (true, _) => "draining",
+        (false, true) => "degraded",
+        (false, false) => "ok",
+    };
+    let answer = json!({
+        "status": status,
+        "name": snapshot.identity.name,
+        "version": snapshot.identity.version,
+        "uptime_seconds": site.started().elapsed().as_secs(),
+        "generation": snapshot.generation,
+        "in_flight": gateway.in_flight(),
+        "connections": site.connections().load(std::sync::atomic::Ordering::Relaxed),
+        "sessions": site.endpoint().sessions(),
+        "sources": sources,
+    });
+    uncached(json_response(StatusCode::OK, answer.to_string().into_bytes()))
+}
+
+/// `GET /`: where the doors are.
+pub(crate) fn index(site: &Site) -> Response<Body> {
+    let snapshot = site.gateway().snapshot();
+    let answer = json!({
+        "name": snapshot.identity.name,
+        "version": snapshot.identity.version,
+        "doors": {
+            "mcp": "/mcp",
+            "list_tools": "/v1/tools",
+            "call_tool": "/v1/tools/call",
+            "openapi": "/v1/openapi.json",
+            "health": "/health",
+        },
+    });
+    json_response(StatusCode::OK, answer.to_string().into_bytes())
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::whole(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    uncached(response)
+}
+
+fn uncached(mut response: Response<Body>) -> Response<Body> {
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,369 @@
+//! The MCP door: Streamable HTTP of both eras on one path.
+//!
+//! A POST is answered with plain JSON if the message is done before anything else was to be said,
+//! which is nearly always; then nothing is spawned and nothing is queued. It becomes an event
+//! stream when the request says something first (progress, a log message, a question), or runs for
+//! long. The eras differ in what a lost connection means: in the modern one the request is
+//! cancelled, in the legacy one it goes on and its stream can be picked up again.
+
+mod frame;
+mod logs;
+mod pipe;
+mod stream;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferromcp_core::{Credential, Door, ErrorCode};
+use ferromcp_endpoint::{Answer, Body as Said, HeaderField, Headers, Incoming, Link, Outlet as _, Session};
+use ferromcp_protocol::ProtocolVersion;
+use ferromcp_protocol::header::{PROTOCOL_VERSION, SESSION_ID};
+use futures_util::{Stream, StreamExt};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming as RequestBody;
+use tokio::time::sleep;
+
+use crate::body::{self, Body};
+use crate::credential::credential;
+use crate::media::{self, Accepts};
+use crate::refusal::{Refusal, json_response};
+use crate::route::Site;
+use frame::EventId;
+pub(crate) use logs::Keeper;
+use logs::Logs;
+use pipe::Pipe;
+use stream::{Direct, Exchange, KeptAlive, Resumable};
+
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// Asks proxies not to hold events back (2026-07-28 basic/transports/streamable-http).
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Open streams get this long to end by themselves when the server stops.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// `POST /mcp`: one message, or one batch.
+pub(crate) async fn post(site: Arc<Site>, request: Request<RequestBody>) -> Response<Body> {
+    match take_in(&site, request).await {
+        Ok(running) => running.answered(&site).await,
+        Err(refusal) => refusal.rpc(),
+    }
+}
+
+/// Reads the message and starts on it.
+async fn take_in(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Running, Refusal> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
+    let accepts = media::accepts(&headers);
+    if !accepts.json && !accepts.events {
+        return Err(not_acceptable("application/json and text/event-stream"));
+    }
+    media::require_json(&headers)?;
+    let token = owned_token(&headers)?;
+    let settings = site.settings();
+    let bytes = body::read(body, settings.max_body, settings.body_timeout)
+        .await
+        .map_err(|e| Refusal::body(e, settings.max_body))?;
+    let pipe = Pipe::new(accepts.events);
+    let exchange = exchange(Arc::clone(site), headers, token, bytes, Arc::clone(&pipe));
+    Ok(Running {
+        exchange: Some(exchange),
+        pipe,
+        accepts,
+    })
+}
+
+/// The whole work on a message, as one future that owns what it needs.
+fn exchange(
+    site: Arc<Site>,
+    headers: HeaderMap,
+    token: Option<Box<str>>,
+    bytes: Bytes,
+    pipe: Arc<Pipe>,
+) -> Exchange {
+    Box::pin(async move {
+        let incoming = Incoming {
+            body: &bytes,
+            door: Door::Mcp,
+            credential: token.as_deref().map_or(Credential::Local, Credential::Token),
+            link: Link::Http(&View(&headers)),
+            outlet: &*pipe,
+        };
+        site.endpoint().exchange(incoming).await
+    })
+}
+
+/// A message that is being worked on.
+struct Running {
+    /// `None` once the work has ended or was handed on.
+    exchange: Option<Exchange>,
+    pipe: Arc<Pipe>,
+    accepts: Accepts,
+}
+
+/// What comes first.
+enum First {
+    /// The work is done.
+    Answer(Answer),
+    /// Something is to be said before, or it takes long.
+    Stream,
+}
+
+impl Running {
+    async fn answered(mut self, site: &Arc<Site>) -> Response<Body> {
+        match self.first(site.settings().stream_after).await {
+            First::Answer(answer) => {
+                self.exchange = None;
+                if self.pipe.wants_stream() && answer.opened.is_none() {
+                    // It said something and was done at once: both go out as a stream.
+                    self.exchange = Some(Box::pin(std::future::ready(answer)));
+                    return self.streamed(site);
+                }
+                whole(site, answer, self.accepts)
+            }
+            First::Stream => self.streamed(site),
+        }
+    }
+
+    async fn first(&mut self, stream_after: Duration) -> First {
+        let Self { exchange, pipe, .. } = self;
+        let Some(exchange) = exchange else {
+            return First::Stream;
+        };
+        let mut timer = pin!(None);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
+                return Poll::Ready(First::Answer(answer));
+            }
+            if !pipe.can_send() {
+                return Poll::Pending;
+            }
+            pipe.register(cx);
+            if pipe.wants_stream() {
+                return Poll::Ready(First::Stream);
+            }
+            if timer.is_none() {
+                timer.set(Some(sleep(stream_after)));
+            }
+            match timer.as_mut().as_pin_mut() {
+                Some(timer) => timer.poll(cx).map(|()| First::Stream),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Goes on as an event stream.
+    fn streamed(mut self, site: &Arc<Site>) -> Response<Body> {
+        let Some(exchange) = self.exchange.take() else {
+            return events(site, futures_util::stream::empty());
+        };
+        let pipe = Arc::clone(&self.pipe);
+        let facts = pipe.take_facts();
+        if let Some(facts) = facts
+            && !facts.version.is_modern()
+            && let Some(session) = facts.session
+            && let Some(number) = site.keeper().keep(&session, &pipe)
+        {
+            // The one place where a request gets a task of its own: it must outlive its connection.
+            tokio::spawn(stream::carry_out(exchange, Arc::clone(&pipe)));
+            let retry = facts.version.has_sse_polling().then_some(site.settings().retry);
+            return events(site, Resumable::begin(pipe, number, retry));
+        }
+        events(site, Direct::new(exchange, pipe))
+    }
+}
+
+impl Drop for Running {
+    /// The client went away. A legacy request goes on (2025-11-25 basic/transports: disconnection is
+    /// not cancellation), although nobody can ask for its answer any more; a modern one ends here.
+    fn drop(&mut self) {
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        if std::thread::panicking() {
+            return;
+        }
+        if self
+            .pipe
+            .take_facts()
+            .is_some_and(|f| !f.version.is_modern() && f.session.is_some())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(stream::carry_out(exchange, Arc::clone(&self.pipe)));
+        }
+    }
+}
+
+/// An answer that nothing was sent before.
+fn whole(site: &Arc<Site>, answer: Answer, accepts: Accepts) -> Response<Body> {
+    let Answer { body, status, opened } = answer;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match body {
+        Said::Json(json) if accepts.json || status != StatusCode::OK => json_response(status, json),
+        Said::Json(json) => events(site, futures_util::stream::iter([frame::message(None, &json)])),
+        Said::Listen(subscription) if accepts.events => {
+            events(site, until_stopped(site, stream::subscription(subscription)))
+        }
+        Said::Listen(_) => return not_acceptable("text/event-stream").rpc(),
+        Said::None | Said::Cancelled => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = status;
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    if let Some(id) = opened.and_then(|session| HeaderValue::from_str(session.id()).ok()) {
+        headers.insert(SESSION_ID, id);
+    }
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// `GET /mcp`: the stream for changes of a legacy session, or the rest of one of its streams.
+pub(crate) fn get(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
+    if !media::accepts(headers).events {
+        return not_acceptable("text/event-stream").rpc();
+    }
+    let session = match session(site, headers) {
+        Ok(session) => session,
+        Err(response) => return *response,
+    };
+    let Some(logs) = Logs::of(&session) else {
+        return Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::Internal,
+            "internal error",
+        )
+        .rpc();
+    };
+    if let Some(last) = headers.get(LAST_EVENT_ID) {
+        let last = last.to_str().ok().and_then(EventId::parse);
+        return match last.and_then(|last| logs.find(last.stream).map(|pipe| (pipe, last))) {
+            Some((pipe, last)) => events(site, Resumable::resume(pipe, last)),
+            None => Refusal::bad(
+                "this Last-Event-ID belongs to no stream of the session that is still kept; send the request again",
+            )
+            .rpc(),
+        };
+    }
+    let replaced = logs.take_over();
+    let feed = site.endpoint().feed(&session);
+    let changes = futures_util::stream::unfold(feed, async |mut feed| {
+        let message = feed.next().await?;
+        Some((frame::message(None, &message), feed))
+    });
+    events(
+        site,
+        until_stopped(site, changes.take_until(replaced.cancelled_owned())),
+    )
+}
+
+/// `DELETE /mcp`: the end of a legacy session.
+pub(crate) fn delete(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
+    match session(site, headers) {
+        Ok(session) => {
+            site.endpoint().end(&session);
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        Err(response) => *response,
+    }
+}
+
+/// The session that a GET or DELETE is about. Neither exists in the modern era.
+fn session(site: &Arc<Site>, headers: &HeaderMap) -> Result<Arc<Session>, Box<Response<Body>>> {
+    if let Some(sent) = headers.get(PROTOCOL_VERSION) {
+        match sent.to_str().ok().and_then(ProtocolVersion::parse) {
+            Some(version) if version.is_modern() => return Err(Refusal::method("POST").rpc().into()),
+            Some(_) => {}
+            None => {
+                return Err(Refusal::bad("MCP-Protocol-Version names no revision of MCP")
+                    .rpc()
+                    .into());
+            }
+        }
+    }
+    let shown = credential(headers).map_err(|refusal| Box::new(refusal.rpc()))?;
+    let found = site.endpoint().session(&View(headers), shown);
+    found.map_err(|answer| {
+        whole(
+            site,
+            answer,
+            Accepts {
+                json: true,
+                events: false,
+            },
+        )
+        .into()
+    })
+}
+
+/// A stream without an end of its own, ended when the server stops: first it may say so itself.
+fn until_stopped(
+    site: &Site,
+    stream: impl Stream<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send + Unpin + 'static {
+    let stop = site.stop().clone();
+    Box::pin(stream.take_until(async move {
+        stop.cancelled().await;
+        sleep(LAST_WORDS).await;
+    }))
+}
+
+/// An event stream as a response.
+fn events(site: &Arc<Site>, stream: impl Stream<Item = Bytes> + Send + Unpin + 'static) -> Response<Body> {
+    let mut response = Response::new(Body::pieces(KeptAlive::new(stream, site.settings().keep_alive)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, EVENTS);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+fn not_acceptable(needed: &str) -> Refusal {
+    Refusal::new(
+        StatusCode::NOT_ACCEPTABLE,
+        ErrorCode::InvalidRequest,
+        format!("the Accept header leaves nothing to answer with; it should list {needed}"),
+    )
+}
+
+fn owned_token(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
+    Ok(match credential(headers)? {
+        Credential::Local => None,
+        Credential::Token(token) => Some(token.into()),
+    })
+}
+
+/// Headers as the endpoint looks at them.
+struct View<'a>(&'a HeaderMap);
+
+impl Headers for View<'_> {
+    fn field(&self, name: &str) -> HeaderField<'_> {
+        let mut values = self.0.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => HeaderField::Absent,
+            (Some(value), None) => HeaderField::Single(value.as_bytes()),
+            (Some(_), Some(_)) => HeaderField::Repeated,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! `POST /v1/tools/call`.
+
+use std::sync::Arc;
+
+use ferromcp_core::{Call, Credential, Door, ErrorCode, Gateway, NoClient, Operation};
+use ferromcp_protocol::{ProtocolVersion, RequestMeta};
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::answer;
+use super::request::CallRequest;
+use crate::body::{self, Body};
+use crate::credential::credential;
+use crate::media;
+use crate::refusal::Refusal;
+use crate::route::Site;
+
+/// Calls a tool.
+pub(crate) async fn call(site: Arc<Site>, request: Request<Incoming>) -> Response<Body> {
+    answered(&site, request)
+        .await
+        .unwrap_or_else(|refusal| refusal.rest())
+}
+
+async fn answered(site: &Site, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let (head, body) = request.into_parts();
+    media::require_json(&head.headers)?;
+    let credential = credential(&head.headers)?;
+    let settings = site.settings();
+    let bytes = body::read(body, settings.max_body, settings.body_timeout)
+        .await
+        .map_err(|e| Refusal::body(e, settings.max_body))?;
+    let wanted = CallRequest::parse(&bytes)?;
+    if let Some(tenant) = &wanted.tenant {
+        check_tenant(site.gateway(), credential, tenant)?;
+    }
+    let call = Call {
+        operation: Operation::CallTool,
+        name: &wanted.tool,
+        arguments: wanted.arguments,
+        params: None,
+        meta: &RequestMeta::default(),
+        version: ProtocolVersion::LATEST,
+        door: Door::Rest,
+        credential,
+        client: &NoClient,
+        input: None,
+        timeout: wanted.timeout,
+    };
+    let outcome = site.gateway().call(&call).await;
+    Ok(answer::of(&outcome))
+}
+
+/// The tenant comes from the credential; naming it in the body is allowed, choosing it is not.
+fn check_tenant(gateway: &Gateway, credential: Credential<'_>, tenant: &str) -> Result<(), Refusal> {
+    let view = gateway.view(credential).map_err(|e| Refusal::of(&e))?;
+    if &*view.principal().tenant == tenant {
+        return Ok(());
+    }
+    let shown: String = tenant.chars().take(64).collect();
+    Err(Refusal::new(
+        StatusCode::FORBIDDEN,
+        ErrorCode::PermissionDenied,
+        format!(
+            "this credential does not act for tenant `{shown}`; leave tenant_id out, or use that tenant's key"
+        ),
+    ))
+}

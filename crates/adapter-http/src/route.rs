@@ -1,0 +1,292 @@
+//! Which door a request goes to.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use ferromcp_core::{ErrorCode, Gateway};
+use ferromcp_endpoint::Endpoint;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use crate::body::Body;
+use crate::cors;
+use crate::health;
+use crate::hosts::HostRules;
+use crate::mcp::{self, Keeper};
+use crate::openapi;
+use crate::refusal::Refusal;
+use crate::rest;
+use crate::serve::{Busy, ConnectionControl};
+use crate::settings::HttpSettings;
+
+/// The path of the MCP door.
+pub(crate) const MCP: &str = "/mcp";
+const REST_PREFIX: &str = "/v1/";
+/// Seconds between sweeps over sessions.
+const SWEEP_SECONDS: u64 = 5;
+
+/// All HTTP doors of a server. Cheap to clone; every listener serves the same doors.
+#[derive(Clone, Debug)]
+pub struct Doors(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    endpoint: Arc<Endpoint>,
+    settings: HttpSettings,
+    keeper: Keeper,
+    /// Second of the last sweep over sessions, after `started`.
+    swept: AtomicU64,
+    connections: AtomicUsize,
+    started: Instant,
+}
+
+impl Doors {
+    /// The doors to an endpoint and the gateway behind it.
+    pub fn new(endpoint: Arc<Endpoint>, settings: HttpSettings) -> Self {
+        Self(Arc::new(Inner {
+            endpoint,
+            settings,
+            keeper: Keeper::default(),
+            swept: AtomicU64::new(0),
+            connections: AtomicUsize::new(0),
+            started: Instant::now(),
+        }))
+    }
+
+    /// Open connections over all listeners.
+    pub fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+}
+
+/// The doors as one listener serves them.
+#[derive(Debug)]
+pub(crate) struct Site {
+    doors: Arc<Inner>,
+    rules: HostRules,
+    stop: CancellationToken,
+}
+
+impl Site {
+    pub(crate) fn new(doors: Doors, bound: SocketAddr, stop: CancellationToken) -> Self {
+        let rules = HostRules::new(&doors.0.settings, bound);
+        Self {
+            doors: doors.0,
+            rules,
+            stop,
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.doors.endpoint
+    }
+
+    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
+        self.doors.endpoint.gateway()
+    }
+
+    /// What clients may come back for.
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.doors.keeper
+    }
+
+    /// Ends idle sessions and lets go of old streams. Every listener calls it every second; one of
+    /// them does it every [`SWEEP_SECONDS`].
+    pub(crate) fn sweep(&self) {
+        let now = self.doors.started.elapsed().as_secs();
+        let last = self.doors.swept.load(Ordering::Relaxed);
+        if now < last + SWEEP_SECONDS
+            || self
+                .doors
+                .swept
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        let now = tokio::time::Instant::now();
+        self.doors.endpoint.sweep(now);
+        self.doors.keeper.sweep(now);
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.doors.settings
+    }
+
+    pub(crate) fn connections(&self) -> &AtomicUsize {
+        &self.doors.connections
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.doors.started
+    }
+
+    /// Cancelled when the listener begins to end; open streams end then.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+/// The doors as one connection sees them.
+#[derive(Debug)]
+pub(crate) struct Service {
+    site: Arc<Site>,
+    control: Arc<ConnectionControl>,
+}
+
+impl Service {
+    pub(crate) fn new(site: Arc<Site>, control: Arc<ConnectionControl>) -> Self {
+        Self { site, control }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let busy = Some(self.control.busy());
+        let (cors, work) = match self.site.rules.check_origin(request.headers()) {
+            Ok(origin) => (origin.cloned(), route(&self.site, request)),
+            Err(refusal) => (None, Work::refuse(request.uri().path(), &refusal)),
+        };
+        Answering { work, cors, busy }
+    }
+}
+
+/// The work on one request.
+pub(crate) enum Work {
+    /// Nothing is left to do.
+    Done(Option<Response<Body>>),
+    /// Boxed, so that an idle connection does not keep room for the largest request.
+    Running(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+}
+
+impl Work {
+    pub(crate) fn run(work: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+        Self::Running(Box::pin(work))
+    }
+
+    /// Refuses in the form of the door that the path belongs to.
+    fn refuse(path: &str, refusal: &Refusal) -> Self {
+        Self::from(if path == MCP {
+            refusal.rpc()
+        } else {
+            refusal.rest()
+        })
+    }
+}
+
+impl From<Response<Body>> for Work {
+    fn from(response: Response<Body>) -> Self {
+        Self::Done(Some(response))
+    }
+}
+
+/// The answer to one request, as it comes about.
+pub(crate) struct Answering {
+    work: Work,
+    cors: Option<http::HeaderValue>,
+    busy: Option<Busy>,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = match &mut self.work {
+            Work::Done(response) => match response.take() {
+                Some(response) => response,
+                None => return Poll::Pending,
+            },
+            Work::Running(work) => std::task::ready!(work.as_mut().poll(cx)),
+        };
+        if let Some(origin) = self.cors.take() {
+            cors::allow(response.headers_mut(), origin);
+        }
+        if let Some(busy) = self.busy.take() {
+            response.body_mut().hold(busy);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// The routing table.
+fn route(site: &Arc<Site>, request: Request<Incoming>) -> Work {
+    let path = request.uri().path();
+    // Probes address a machine and not a name, and these two tell nothing.
+    let probe = matches!(path, "/healthz" | "/readyz");
+    if !probe && let Err(refusal) = site.rules.check_host(&request) {
+        return Work::refuse(path, &refusal);
+    }
+    if request.method() == Method::OPTIONS {
+        return cors::preflight(&request, allowed_methods(path)).into();
+    }
+    let method = match *request.method() {
+        Method::HEAD => Method::GET,
+        ref method => method.clone(),
+    };
+    if path == MCP {
+        return mcp_door(site, request);
+    }
+    match (path, method) {
+        ("/v1/tools/call", Method::POST) => Work::run(rest::call(Arc::clone(site), request)),
+        ("/v1/tools", Method::GET) => rest::list(site, &request).into(),
+        ("/v1/openapi.json", Method::GET) => openapi::answer().into(),
+        ("/healthz", Method::GET) => health::live().into(),
+        ("/readyz", Method::GET) => health::ready(site).into(),
+        ("/health", Method::GET) => health::components(site).into(),
+        ("/", Method::GET) => health::index(site).into(),
+        _ => match allowed_methods(path) {
+            Some(allow) => Work::refuse(path, &Refusal::method(allow)),
+            None => Work::refuse(path, &unknown(path)),
+        },
+    }
+}
+
+fn mcp_door(site: &Arc<Site>, request: Request<Incoming>) -> Work {
+    match *request.method() {
+        Method::POST => Work::run(mcp::post(Arc::clone(site), request)),
+        Method::GET => mcp::get(site, request.headers()).into(),
+        Method::DELETE => mcp::delete(site, request.headers()).into(),
+        _ => Refusal::method(MCP_METHODS).rpc().into(),
+    }
+}
+
+const MCP_METHODS: &str = "POST, GET, DELETE";
+
+/// The methods of a path; `None` for a path that there is not.
+fn allowed_methods(path: &str) -> Option<&'static str> {
+    match path {
+        MCP => Some(MCP_METHODS),
+        "/v1/tools/call" => Some("POST"),
+        "/" | "/v1/tools" | "/v1/openapi.json" | "/healthz" | "/readyz" | "/health" => Some("GET, HEAD"),
+        _ => None,
+    }
+}
+
+/// The doors, for people who look for them.
+pub(crate) const DOORS: &str = "POST /mcp (MCP Streamable HTTP), GET /v1/tools, POST /v1/tools/call, \
+     GET /v1/openapi.json, GET /healthz, GET /readyz, GET /health";
+
+fn unknown(path: &str) -> Refusal {
+    let shown: String = path.chars().take(100).collect();
+    let near = if path.starts_with(REST_PREFIX) {
+        "no such REST path"
+    } else {
+        "no such path"
+    };
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        ErrorCode::InvalidRequest,
+        format!("{near}: {shown}. There are: {DOORS}"),
+    )
+}
