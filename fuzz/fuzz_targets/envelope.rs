@@ -19,7 +19,10 @@ fuzz_target!(|data: &[u8]| {
 
 /// Whatever was accepted is JSON for another parser too, and every raw part is a part of the input.
 fn check(data: &[u8], message: &Message<'_>) {
-    assert!(serde_json::from_slice::<&RawValue>(data).is_ok(), "accepted what is no JSON");
+    assert!(
+        serde_json::from_slice::<&RawValue>(data).is_ok(),
+        "accepted what is no JSON"
+    );
     let mut parts: Vec<&str> = Vec::new();
     match message {
         Message::Request(request) => {
@@ -38,7 +41,13 @@ fn check(data: &[u8], message: &Message<'_>) {
     }
     let input = data.as_ptr_range();
     for part in parts {
-        assert!(input.contains(&part.as_ptr()), "a raw part is no part of the input");
-        assert!(serde_json::from_str::<&RawValue>(part).is_ok(), "a raw part is no JSON: {part:?}");
+        assert!(
+            input.contains(&part.as_ptr()),
+            "a raw part is no part of the input"
+        );
+        assert!(
+            serde_json::from_str::<&RawValue>(part).is_ok(),
+            "a raw part is no JSON: {part:?}"
+        );
     }
 }

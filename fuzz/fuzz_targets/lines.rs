@@ -24,7 +24,11 @@ fn lines(data: &[u8], step: usize) -> Vec<Option<Vec<u8>>> {
             }
             lines.push(line.ok().map(|line| line.to_vec()));
         }
-        assert!(splitter.buffered() <= LIMIT + step + 1, "kept {} bytes", splitter.buffered());
+        assert!(
+            splitter.buffered() <= LIMIT + step + 1,
+            "kept {} bytes",
+            splitter.buffered()
+        );
     }
     lines
 }

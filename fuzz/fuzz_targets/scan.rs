@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 fuzz_target!(|data: &[u8]| {
     let passed = scan_bytes(data, &ScanLimits::default()).is_ok();
     if passed {
-        assert!(serde_json::from_slice::<&RawValue>(data).is_ok(), "passed what is no JSON");
+        assert!(
+            serde_json::from_slice::<&RawValue>(data).is_ok(),
+            "passed what is no JSON"
+        );
     }
 });

@@ -9,7 +9,7 @@ use crate::{Outcome, workspace};
 pub(crate) const HELP: &str = "\
 cargo xtask ci [--no-test]
 
-Format, tidy, clippy, generated files, documentation, cargo deny, then every test. Everything is run, so that
+Format, tidy, clippy, build, generated files, documentation, cargo deny, then every test. Everything is run, so that
 one push shows all that is wrong; the tests come last so that their counts close the output. --no-test leaves
 the tests out. One target directory and the dev profile throughout.
 

@@ -72,7 +72,14 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp",
-        may_use: &["adapter-http", "adapter-stdio", "core", "endpoint", "protocol"],
+        may_use: &[
+            "adapter-http",
+            "adapter-stdio",
+            "core",
+            "endpoint",
+            "guard",
+            "protocol",
+        ],
         must_not_know: &["clap", "saphyr"],
     },
     Layer {
