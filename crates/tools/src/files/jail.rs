@@ -246,7 +246,11 @@ impl Jail {
                 return dir.try_clone();
             }
             if make {
-                dir.create_dir_all(parent)?;
+                dir.create_dir_all(parent).map_err(|e| match e.kind() {
+                    // A file is where a directory should be.
+                    io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+                    _ => e,
+                })?;
             }
             dir.open_dir(parent)
         };
