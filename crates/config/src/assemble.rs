@@ -1,0 +1,434 @@
+//! Checked values to the [`Config`], with the rules that span several keys.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::fields::{Checked, Fields, Text, Value};
+use crate::model::{
+    Builtin, Command, Config, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions,
+    Supervisor, ToolFilter, Transport, Upstream, Validation,
+};
+use crate::problem::{Problem, Problems, push_key, quote};
+use crate::scalar::{show_duration, show_size};
+use crate::secret::Secret;
+use crate::source::Span;
+use crate::text::Parsed;
+
+pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
+    let mut group = |key: &str| root.object(key).unwrap_or_default();
+    let listen = listen(group("listen"));
+    let server = identity(group("server"));
+    let builtin = builtin(group("builtin"), problems);
+    let supervisor = supervisor(group("supervisor"), problems);
+    let sessions = sessions(group("sessions"));
+    let validation = validation(group("validation"), problems);
+    let log = log(group("log"));
+    let mut config = Config {
+        listen,
+        server,
+        servers: Vec::new(),
+        disabled_servers: Vec::new(),
+        builtin,
+        supervisor,
+        sessions,
+        validation,
+        log,
+    };
+    servers(root.table("servers"), &mut config, problems);
+    config
+}
+
+fn listen(mut fields: Fields) -> Listen {
+    let default = Listen::default();
+    Listen {
+        http: match fields.text("http").map(|t| t.parsed) {
+            Some(Parsed::Addr(addr)) => addr,
+            _ => default.http,
+        },
+        allowed_hosts: fields.strings("allowed_hosts").unwrap_or_default(),
+        allowed_origins: fields.strings("allowed_origins").unwrap_or_default(),
+    }
+}
+
+fn identity(mut fields: Fields) -> Identity {
+    Identity {
+        name: fields.string("name"),
+        title: fields.string("title"),
+        version: fields.string("version"),
+        instructions: fields.string("instructions"),
+    }
+}
+
+fn builtin(mut fields: Fields, problems: &mut Problems) -> Builtin {
+    Builtin {
+        echo: fields.flag("echo", true),
+        files: fields.object("files").and_then(|f| files(f, problems)),
+    }
+}
+
+fn files(mut fields: Fields, problems: &mut Problems) -> Option<Files> {
+    if fields.span("roots").is_none() {
+        let mut idle = false;
+        for key in ["write", "delete", "max_read"] {
+            if let Some(span) = fields.span(key) {
+                idle = true;
+                problems.push(
+                    no_effect(span, &fields.path, key, "there are no file tools without `roots`")
+                        .hint("add `roots: [DIRECTORY]`"),
+                );
+            }
+        }
+        if !idle {
+            let path = format!("{}.roots", fields.path);
+            problems.push(
+                Problem::new(fields.span, &path, "`files` has no effect without `roots`")
+                    .hint("add `roots: [DIRECTORY]`"),
+            );
+        }
+        return None;
+    }
+    let roots = fields
+        .texts("roots")?
+        .into_iter()
+        .filter_map(Text::into_path)
+        .collect();
+    Some(Files {
+        roots,
+        write: fields.flag("write", false),
+        delete: fields.flag("delete", false),
+        max_read: fields.number("max_read").unwrap_or(Files::DEFAULT_MAX_READ),
+    })
+}
+
+fn supervisor(mut fields: Fields, problems: &mut Problems) -> Supervisor {
+    let default = Supervisor::default();
+    let max_timeout = fields.duration("max_timeout").unwrap_or(default.max_timeout);
+    let default_timeout = fields.duration("default_timeout");
+    if let (Some(value), Some(span)) = (default_timeout, fields.span("default_timeout")) {
+        above_max_timeout(
+            value,
+            max_timeout,
+            span,
+            &fields.path,
+            "default_timeout",
+            problems,
+        );
+    }
+    Supervisor {
+        default_timeout: default_timeout
+            .unwrap_or(default.default_timeout)
+            .min(max_timeout),
+        max_timeout,
+        start_timeout: fields.duration("start_timeout").unwrap_or(default.start_timeout),
+        drain: fields.duration("drain").unwrap_or(default.drain),
+    }
+}
+
+fn above_max_timeout(
+    value: Duration,
+    max: Duration,
+    span: Span,
+    parent: &str,
+    key: &str,
+    problems: &mut Problems,
+) {
+    if value > max {
+        let max = show_duration(max);
+        problems.push(
+            Problem::new(
+                span,
+                key,
+                format!(
+                    "{} is above `supervisor.max_timeout` ({max}), so it would never apply",
+                    show_duration(value)
+                ),
+            )
+            .inside(parent)
+            .expected(format!("at most {max}"))
+            .hint("lower it, or raise `supervisor.max_timeout`"),
+        );
+    }
+}
+
+fn sessions(mut fields: Fields) -> Sessions {
+    let default = Sessions::default();
+    Sessions {
+        max: count(fields.number("max"), default.max),
+        idle_ttl: fields.duration("idle_ttl").unwrap_or(default.idle_ttl),
+        init_timeout: fields.duration("init_timeout").unwrap_or(default.init_timeout),
+    }
+}
+
+fn validation(mut fields: Fields, problems: &mut Problems) -> Validation {
+    let default = Validation::default();
+    let max_body = count(fields.number("max_body"), default.max_body);
+    let max_string = count(fields.number("max_string"), default.max_string);
+    if max_string > max_body
+        && let Some(span) = fields.span("max_string")
+    {
+        let max = show_size(max_body as u64);
+        problems.push(
+            Problem::new(
+                span,
+                "max_string",
+                format!(
+                    "{} is above `max_body` ({max}), so it would never apply",
+                    show_size(max_string as u64)
+                ),
+            )
+            .inside(&fields.path)
+            .expected(format!("at most {max}"))
+            .hint("lower it, or raise `validation.max_body`"),
+        );
+    }
+    Validation {
+        max_body,
+        max_string: max_string.min(max_body),
+        max_items: count(fields.number("max_items"), default.max_items),
+        max_depth: count(fields.number("max_depth"), default.max_depth),
+        max_output: count(fields.number("max_output"), default.max_output),
+        enforce_schema: fields.word("schema") != Some("off"),
+    }
+}
+
+/// All counts are bounded far below `usize::MAX` by their kind.
+fn count(value: Option<u64>, default: usize) -> usize {
+    value.and_then(|v| usize::try_from(v).ok()).unwrap_or(default)
+}
+
+fn log(mut fields: Fields) -> Log {
+    Log {
+        level: match fields.word("level") {
+            Some("error") => LogLevel::Error,
+            Some("warn") => LogLevel::Warn,
+            Some("debug") => LogLevel::Debug,
+            Some("trace") => LogLevel::Trace,
+            _ => LogLevel::Info,
+        },
+        format: match fields.word("format") {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+        calls: fields.flag("calls", true),
+    }
+}
+
+fn servers(entries: Vec<(String, Checked)>, config: &mut Config, problems: &mut Problems) {
+    let mut prefixes: HashMap<String, String> = HashMap::new();
+    for (id, checked) in entries {
+        let Some(Value::Object(mut fields)) = checked.value else {
+            continue;
+        };
+        let disabled = fields.flag("disabled", false);
+        let prefix_span = fields.span("prefix").unwrap_or(checked.span.clone());
+        let upstream = upstream(
+            id.clone(),
+            fields,
+            &checked.span,
+            config.supervisor.max_timeout,
+            problems,
+        );
+        if disabled {
+            config.disabled_servers.push(id);
+            continue;
+        }
+        let Some(upstream) = upstream else { continue };
+        if let Some(other) = prefixes.get(&upstream.prefix) {
+            let mut path = String::from("servers");
+            push_key(&mut path, &id);
+            problems.push(
+                Problem::new(
+                    prefix_span,
+                    "prefix",
+                    format!(
+                        "the prefix {} is also that of the server `{other}`",
+                        quote(&upstream.prefix)
+                    ),
+                )
+                .inside(&path)
+                .expected("a prefix of its own for every server (without the key: the id)")
+                .hint("change one of the two, so that tool names cannot collide"),
+            );
+            continue;
+        }
+        prefixes.insert(upstream.prefix.clone(), id);
+        config.servers.push(upstream);
+    }
+}
+
+fn upstream(
+    id: String,
+    mut fields: Fields,
+    span: &Span,
+    max_timeout: Duration,
+    problems: &mut Problems,
+) -> Option<Upstream> {
+    let timeout = fields.duration("timeout");
+    if let (Some(value), Some(span)) = (timeout, fields.span("timeout")) {
+        above_max_timeout(value, max_timeout, span, &fields.path, "timeout", problems);
+    }
+    let start_timeout = fields.duration("start_timeout");
+    let tools = fields
+        .object("tools")
+        .map(|f| tool_filter(f, problems))
+        .unwrap_or_default();
+    let era = match fields.word("era") {
+        Some("legacy") => Era::Legacy,
+        Some("modern") => Era::Modern,
+        _ => Era::Auto,
+    };
+    let prefix = fields.string("prefix").unwrap_or_else(|| id.clone());
+    let transport = transport(&mut fields, span, problems)?;
+    Some(Upstream {
+        id,
+        prefix,
+        transport,
+        timeout,
+        start_timeout,
+        era,
+        tools,
+    })
+}
+
+fn tool_filter(mut fields: Fields, problems: &mut Problems) -> ToolFilter {
+    if fields.span("allow").is_none() && fields.span("deny").is_none() {
+        problems.push(
+            Problem::new(
+                fields.span.clone(),
+                &fields.path,
+                "`tools` has no effect without `allow` or `deny`",
+            )
+            .hint("add one of them, or remove the key"),
+        );
+    }
+    ToolFilter {
+        allow: fields.strings("allow"),
+        deny: fields.strings("deny").unwrap_or_default(),
+    }
+}
+
+fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Option<Transport> {
+    let (command, url) = (fields.span("command"), fields.span("url"));
+    let word = fields
+        .word("type")
+        .map(|word| (word, fields.span("type").unwrap_or_default()));
+    let problem = |span: Span, message: &str| Problem::new(span, &fields.path, message);
+    let (stdio, strangers) = match (command, url) {
+        (Some(command), Some(url)) => {
+            let span = if command.start > url.start { command } else { url };
+            problems.push(
+                problem(span, "the server has both `command` and `url`")
+                    .expected("`command` for a program to start, or `url` for a running server")
+                    .hint("remove one of them, or make two servers of it"),
+            );
+            return None;
+        }
+        (None, None) => {
+            problems.push(
+                problem(span.clone(), "the server has neither `command` nor `url`")
+                    .expected("`command` for a program to start, or `url` for a running server"),
+            );
+            return None;
+        }
+        (Some(_), None) => (true, ["headers"].as_slice()),
+        (None, Some(_)) => (false, ["args", "env", "cwd"].as_slice()),
+    };
+    let (key, other) = if stdio {
+        ("command", "url")
+    } else {
+        ("url", "command")
+    };
+    if let Some((word, span)) = word
+        && (word == "stdio") != stdio
+    {
+        problems.push(
+            Problem::new(span, "type", format!("`type: {word}` does not fit `{key}`"))
+                .inside(&fields.path)
+                .expected(if stdio {
+                    "`type: stdio`, or no `type`"
+                } else {
+                    "`type: http`, or no `type`"
+                }),
+        );
+    }
+    for stranger in strangers {
+        if let Some(span) = fields.span(stranger) {
+            let why = format!("it belongs to servers with `{other}`, and this one has `{key}`");
+            problems.push(no_effect(span, &fields.path, stranger, &why).hint("remove it"));
+        }
+    }
+    if stdio {
+        stdio_transport(fields)
+    } else {
+        http_transport(fields, problems)
+    }
+}
+
+fn stdio_transport(fields: &mut Fields) -> Option<Transport> {
+    let args = fields
+        .texts("args")
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|text| {
+            let spelling = text.spelling.clone();
+            Some(Secret::with_spelling(text.into_string()?, spelling))
+        });
+    Some(Transport::Stdio(Command {
+        args: args.collect(),
+        env: secrets(fields.table("env")),
+        cwd: fields.text("cwd").and_then(Text::into_path),
+        command: fields.string("command")?,
+    }))
+}
+
+fn http_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Transport> {
+    let headers = fields.table("headers");
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for (name, checked) in &headers {
+        if let Some(other) = seen.insert(name.to_ascii_lowercase(), name) {
+            problems.push(
+                Problem::new(
+                    checked.span.clone(),
+                    name,
+                    format!("the header {} is the same as {}", quote(name), quote(other)),
+                )
+                .inside(&format!("{}.headers", fields.path))
+                .expected("each header once, in upper or lower case")
+                .hint("remove one of them"),
+            );
+        }
+    }
+    let text = fields.text("url")?;
+    let Parsed::Url(url) = text.parsed else {
+        return None;
+    };
+    let shown = if text.interpolated {
+        text.spelling
+    } else {
+        let mut bare = (*url).clone();
+        let had_query = bare.query().is_some();
+        bare.set_query(None);
+        if had_query {
+            format!("{bare}?[redacted]")
+        } else {
+            bare.into()
+        }
+    };
+    Some(Transport::Http(Endpoint {
+        url: *url,
+        shown,
+        headers: secrets(headers),
+    }))
+}
+
+fn secrets(entries: Vec<(String, Checked)>) -> Vec<(String, Secret)> {
+    let secret = |(name, checked): (String, Checked)| match checked.value {
+        Some(Value::Text(text)) => text.into_string().map(|text| (name, Secret::new(text))),
+        _ => None,
+    };
+    entries.into_iter().filter_map(secret).collect()
+}
+
+fn no_effect(span: Span, parent: &str, key: &str, why: &str) -> Problem {
+    Problem::new(span, key, format!("`{key}` has no effect here: {why}")).inside(parent)
+}

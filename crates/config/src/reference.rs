@@ -1,0 +1,178 @@
+//! The table of settings as a page of the documentation.
+
+use std::fmt::Write as _;
+
+use crate::scalar::{show_duration, show_size};
+use crate::settings::ROOT;
+use crate::spec::{Absent, Kind, Later, Object};
+use crate::text::KeyForm;
+
+/// The example of the reference page: every kind of entry once. A test validates it.
+pub(crate) const EXAMPLE: &str = r#"listen:
+  http: 127.0.0.1:8080
+  allowed_hosts: [mcp.example.com]
+  allowed_origins: ["https://app.example.com"]
+
+servers:
+  files: # a program to start; fields as in the mcpServers block of MCP hosts
+    command: npx
+    args: [-y, "@modelcontextprotocol/server-filesystem", .]
+    env: { LOG_LEVEL: warn }
+    timeout: 1m
+    tools: { deny: ["delete_*"] }
+  search: # a server that runs elsewhere
+    url: https://search.example.com/mcp
+    headers: { Authorization: "Bearer ${SEARCH_TOKEN}" }
+    prefix: web
+
+builtin:
+  files: { roots: [./data], write: true }
+
+supervisor: { default_timeout: 30s, max_timeout: 10m }
+sessions: { max: 1000, idle_ttl: 15m }
+validation: { max_body: 1MiB, max_depth: 16 }
+log: { level: info, format: json }
+"#;
+
+const INTRODUCTION: &str = "# Configuration reference
+
+<!-- Generated from the table of settings in crates/config/src/settings.rs: change it there, then run `cargo xtask gen`. -->
+
+FerroMCP reads one YAML file, by custom `ferromcp.yaml`. Every setting has a default: without a file, `ferromcp serve`
+offers the built-in tools on 127.0.0.1:8080. `ferromcp check FILE` reports every mistake of a file at once, with line and
+column; `ferromcp schema` prints a JSON Schema for completion in editors; `ferromcp import FILE` converts the JSON file
+of another MCP host.
+
+```yaml
+";
+
+const RULES: &str = "```
+
+## Rules of the file
+
+- **Nothing is ignored.** Unknown keys, duplicate keys, wrong types and settings that would have no effect are errors.
+- **Paths** are relative to the directory of the file.
+- **Durations** are a whole number and `ms`, `s`, `m` or `h`: `500ms`, `30s`, `5m`, `1h`.
+- **Sizes** are a whole number and `B`, `KB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024): `4MiB`.
+- **References** work in every value, not in keys: `${NAME}` is an environment variable, `${file:PATH}` the content of a
+  text file (at most 64 KiB, without the line break at its end), `$${` a literal `${`. A variable that is not set is an
+  error. Inside `{ }` and `[ ]`, YAML needs quotes around a reference: `{ TOKEN: \"${TOKEN}\" }`.
+- **Secrets** do not appear in errors or logs: values of `env` and `headers`, and whatever a reference stands for, are
+  never printed.
+- The file is UTF-8, one YAML document, at most 1 MiB, at most 32 levels deep. Anchors and aliases work; merge keys
+  (`<<`) and tags (`!name`) do not.
+- A number without quotes in `args`, `env` and `headers` is passed on as it is written.
+";
+
+const LATER: &str = "
+## Not supported by this version
+
+These keys are part of FerroMCP's design. This version refuses them, so that nobody relies on what does not happen.
+
+| Key | For now |
+|---|---|
+";
+
+/// The reference page of the configuration, in Markdown. The same text on every call.
+pub fn reference_markdown() -> String {
+    let mut out = String::from(INTRODUCTION);
+    out.push_str(EXAMPLE);
+    out.push_str(RULES);
+    let mut later = Vec::new();
+    section(&mut out, "", &ROOT, &mut later);
+    out.push_str(LATER);
+    for (path, key) in later {
+        let _ = writeln!(out, "| `{path}` | {} |", cell(key.hint));
+    }
+    out
+}
+
+fn section(out: &mut String, path: &str, object: &'static Object, later: &mut Vec<(String, &'static Later)>) {
+    let title = if path.is_empty() {
+        "Top level".to_owned()
+    } else {
+        format!("`{path}`")
+    };
+    let _ = write!(
+        out,
+        "\n## {title}\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n"
+    );
+    for field in object.fields {
+        let default = match field.default {
+            Absent::Value(yaml) => format!("`{yaml}`"),
+            Absent::Words(words) => words.to_owned(),
+            Absent::Group => String::new(),
+        };
+        let value = cell(&describe(&field.kind));
+        let _ = writeln!(
+            out,
+            "| `{}` | {value} | {} | {} |",
+            field.key,
+            cell(&default),
+            cell(field.doc)
+        );
+    }
+    for field in object.fields {
+        let path = join(path, field.key);
+        match &field.kind {
+            Kind::Object(inner) => section(out, &path, inner, later),
+            Kind::Table {
+                key: KeyForm::ServerId,
+                item: Kind::Object(inner),
+                ..
+            } => section(out, &join(&path, "ID"), inner, later),
+            _ => {}
+        }
+    }
+    later.extend(object.later.iter().map(|l| (join(path, l.key), l)));
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// A cell of a table must not contain the sign that ends it.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn describe(kind: &Kind) -> String {
+    match kind {
+        Kind::Bool => "`true` or `false`".into(),
+        Kind::Choice(choices) => {
+            let words: Vec<_> = choices
+                .iter()
+                .filter(|c| c.refused.is_none())
+                .map(|c| format!("`{}`", c.word))
+                .collect();
+            words.join(", ")
+        }
+        Kind::Duration { min, max } => {
+            format!("duration, {} to {}", show_duration(*min), show_duration(*max))
+        }
+        Kind::Size { min, max } => format!("size, {} to {}", show_size(*min), show_size(*max)),
+        Kind::Count { min, max } => format!("number, {min} to {max}"),
+        Kind::Text(form) => form.describe(),
+        Kind::List {
+            item,
+            may_be_empty,
+            max,
+        } => {
+            let from = if *may_be_empty { 0 } else { 1 };
+            format!("list of {from} to {max}: {}", describe(item))
+        }
+        Kind::Table { key, item, max } => match item {
+            Kind::Object(_) => format!("mapping of up to {max}, see below; keys: {}", key.describe()),
+            item => format!(
+                "mapping of up to {max}; keys: {}; values: {}",
+                key.describe(),
+                describe(item)
+            ),
+        },
+        Kind::Object(_) => "settings, see below".into(),
+    }
+}

@@ -1,0 +1,528 @@
+//! The one description of the file: every key, its form, bounds, default and meaning.
+//!
+//! The validator, the JSON Schema and the reference page are all derived from these tables, so none of them can know a
+//! key that the others do not. What a table cannot say (one key excludes another, and so on) is in `assemble`.
+
+use std::time::Duration;
+
+use crate::spec::{Absent, Choice, Field, Kind, Later, Object};
+use crate::text::{Form, KeyForm};
+
+const fn word(word: &'static str) -> Choice {
+    Choice { word, refused: None }
+}
+
+const fn field(key: &'static str, kind: Kind, default: Absent, doc: &'static str) -> Field {
+    Field {
+        key,
+        kind,
+        default,
+        doc,
+    }
+}
+
+const fn later(key: &'static str, hint: &'static str) -> Later {
+    Later { key, hint }
+}
+
+const fn text(form: Form) -> Kind {
+    Kind::Text(form)
+}
+
+const MS: u64 = 1;
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3_600_000;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+const fn duration(min_ms: u64, max_ms: u64) -> Kind {
+    Kind::Duration {
+        min: Duration::from_millis(min_ms),
+        max: Duration::from_millis(max_ms),
+    }
+}
+
+use Absent::{Group, Value, Words};
+
+pub(crate) static ROOT: Object = Object {
+    fields: &[
+        field("listen", Kind::Object(&LISTEN), Group, "Where clients connect."),
+        field(
+            "server",
+            Kind::Object(&SERVER),
+            Group,
+            "How FerroMCP introduces itself to clients.",
+        ),
+        field(
+            "servers",
+            Kind::Table {
+                key: KeyForm::ServerId,
+                item: &Kind::Object(&UPSTREAM),
+                max: 256,
+            },
+            Words("no upstream servers"),
+            "Upstream MCP servers by id: programs to start (`command`) or URLs to call (`url`). The fields are those of the \
+             `mcpServers` block of MCP hosts.",
+        ),
+        field("builtin", Kind::Object(&BUILTIN), Group, "The built-in tools."),
+        field(
+            "supervisor",
+            Kind::Object(&SUPERVISOR),
+            Group,
+            "Deadlines of calls, of starts and of the shutdown.",
+        ),
+        field(
+            "sessions",
+            Kind::Object(&SESSIONS),
+            Group,
+            "Sessions of HTTP clients that speak a protocol revision up to 2025-11-25; later revisions have none.",
+        ),
+        field(
+            "validation",
+            Kind::Object(&VALIDATION),
+            Group,
+            "Limits on what comes in and what goes out.",
+        ),
+        field(
+            "log",
+            Kind::Object(&LOG),
+            Group,
+            "What is logged; the log goes to stderr.",
+        ),
+    ],
+    later: &[
+        later(
+            "tenants",
+            "every client is the one local tenant for now; remove the block",
+        ),
+        later(
+            "auth",
+            "clients are not authenticated for now: keep `listen.http` on a loopback address; remove the block",
+        ),
+        later(
+            "audit",
+            "calls are recorded in the log (`log.calls`) for now; remove the block",
+        ),
+        later("limits", "there are no rate limits for now; remove the block"),
+        later("reload", "restart ferromcp after a change; remove the block"),
+    ],
+};
+
+static LISTEN: Object = Object {
+    fields: &[
+        field(
+            "http",
+            text(Form::Listen),
+            Value("127.0.0.1:8080"),
+            "Address of the HTTP doors (`/mcp`, `/v1`, health). `:8080` means all IPv4 interfaces, `[::]:8080` adds IPv6; \
+             port 0 lets the system choose. Names other than `localhost` are not looked up.",
+        ),
+        field(
+            "allowed_hosts",
+            Kind::List {
+                item: &Kind::Text(Form::Host),
+                may_be_empty: false,
+                max: 256,
+            },
+            Words("loopback names and the address listened on"),
+            "Further values of the `Host` header that are accepted; without a port, any port is.",
+        ),
+        field(
+            "allowed_origins",
+            Kind::List {
+                item: &Kind::Text(Form::Origin),
+                may_be_empty: false,
+                max: 256,
+            },
+            Words("loopback origins"),
+            "Further values of the `Origin` header (web pages) that are accepted.",
+        ),
+    ],
+    later: &[
+        later(
+            "grpc",
+            "clients can use MCP or REST on `listen.http` for now; remove the key",
+        ),
+        later(
+            "tls",
+            "put a reverse proxy that ends TLS in front for now; remove the key",
+        ),
+    ],
+};
+
+static SERVER: Object = Object {
+    fields: &[
+        field(
+            "name",
+            text(Form::Line { max: 128 }),
+            Value("ferromcp"),
+            "Name in `serverInfo`, for programs.",
+        ),
+        field(
+            "title",
+            text(Form::Line { max: 256 }),
+            Words("none"),
+            "Name in `serverInfo`, for people.",
+        ),
+        field(
+            "version",
+            text(Form::Line { max: 64 }),
+            Words("the version of FerroMCP"),
+            "Version in `serverInfo`.",
+        ),
+        field(
+            "instructions",
+            text(Form::Prose { max: 16 * 1024 }),
+            Words("none"),
+            "Text that tells a model how to use these tools; clients may add it to the prompt.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(crate) static UPSTREAM: Object = Object {
+    fields: &[
+        field(
+            "type",
+            Kind::Choice(&[
+                word("stdio"),
+                word("http"),
+                word("streamable-http"),
+                Choice {
+                    word: "sse",
+                    refused: Some(
+                        "the HTTP+SSE transport of 2024-11-05 is not supported as an upstream yet: most such servers also offer \
+                         Streamable HTTP, often under /mcp (`type: http`)",
+                    ),
+                },
+            ]),
+            Words("`stdio` with `command`, `http` with `url`"),
+            "Transport; `streamable-http` is another word for `http`. It must fit `command` or `url`.",
+        ),
+        field(
+            "command",
+            text(Form::Command),
+            Words("required, or `url`"),
+            "Program to start: a name looked up in `PATH`, or a path, relative to the config file if it has a separator. No \
+             shell is involved.",
+        ),
+        field(
+            "args",
+            Kind::List {
+                item: &Kind::Text(Form::Argument),
+                may_be_empty: true,
+                max: 1024,
+            },
+            Value("[]"),
+            "Arguments of the program, passed on as they are.",
+        ),
+        field(
+            "env",
+            Kind::Table {
+                key: KeyForm::Variable,
+                item: &Kind::Text(Form::EnvValue),
+                max: 1024,
+            },
+            Value("{}"),
+            "Environment variables of the program. It gets these and a few that programs need to run, nothing else of \
+             FerroMCP's own environment.",
+        ),
+        field(
+            "cwd",
+            text(Form::Directory),
+            Words("the directory in which FerroMCP was started"),
+            "Working directory of the program, relative to the config file.",
+        ),
+        field(
+            "url",
+            text(Form::Url),
+            Words("required, or `command`"),
+            "Streamable HTTP endpoint of a running server.",
+        ),
+        field(
+            "headers",
+            Kind::Table {
+                key: KeyForm::Header,
+                item: &Kind::Text(Form::HeaderValue),
+                max: 128,
+            },
+            Value("{}"),
+            "HTTP headers sent with every request to `url`.",
+        ),
+        field(
+            "disabled",
+            Kind::Bool,
+            Value("false"),
+            "Keep the entry, do not use it. It is checked, but its `${...}` need not be set, nor its directory exist.",
+        ),
+        field(
+            "timeout",
+            duration(10 * MS, 24 * HOUR),
+            Words("`supervisor.default_timeout`"),
+            "Deadline of a call to this server without progress; at most `supervisor.max_timeout`.",
+        ),
+        field(
+            "start_timeout",
+            duration(100 * MS, HOUR),
+            Words("`supervisor.start_timeout`"),
+            "Time from the start until the server must have answered `initialize`.",
+        ),
+        field(
+            "prefix",
+            text(Form::Id),
+            Words("the server's id"),
+            "Tools are listed as `PREFIX__TOOL`. No two servers may have the same prefix.",
+        ),
+        field(
+            "tools",
+            Kind::Object(&TOOL_FILTER),
+            Group,
+            "Which of the server's tools are offered.",
+        ),
+        field(
+            "era",
+            Kind::Choice(&[word("auto"), word("legacy"), word("modern")]),
+            Value("auto"),
+            "Protocol era to speak to the server: `legacy` up to 2025-11-25 (with `initialize`), `modern` from 2026-07-28 on; \
+             `auto` finds out.",
+        ),
+    ],
+    later: &[later(
+        "pool",
+        "one process or session serves each server for now; remove the key",
+    )],
+};
+
+static TOOL_FILTER: Object = Object {
+    fields: &[
+        field(
+            "allow",
+            Kind::List {
+                item: &Kind::Text(Form::Glob),
+                may_be_empty: false,
+                max: 1024,
+            },
+            Words("all tools"),
+            "Offer only tools whose own name (without prefix) matches one of these patterns: `*` is any text, `?` one \
+             character.",
+        ),
+        field(
+            "deny",
+            Kind::List {
+                item: &Kind::Text(Form::Glob),
+                may_be_empty: false,
+                max: 1024,
+            },
+            Words("no tools"),
+            "Do not offer tools that match one of these patterns, even if allowed.",
+        ),
+    ],
+    later: &[],
+};
+
+static BUILTIN: Object = Object {
+    fields: &[
+        field("echo", Kind::Bool, Value("true"), "Offer the `echo` tool."),
+        field(
+            "files",
+            Kind::Object(&FILES),
+            Group,
+            "The file tools; they are offered only with `roots`.",
+        ),
+    ],
+    later: &[],
+};
+
+static FILES: Object = Object {
+    fields: &[
+        field(
+            "roots",
+            Kind::List {
+                item: &Kind::Text(Form::Directory),
+                may_be_empty: false,
+                max: 64,
+            },
+            Words("none: no file tools"),
+            "Directories that the file tools may use, relative to the config file. Nothing outside can be reached.",
+        ),
+        field(
+            "write",
+            Kind::Bool,
+            Value("false"),
+            "Offer `write_file`. Needs `roots`.",
+        ),
+        field(
+            "delete",
+            Kind::Bool,
+            Value("false"),
+            "Offer `delete_file`. Needs `roots`.",
+        ),
+        field(
+            "max_read",
+            Kind::Size {
+                min: KIB,
+                max: 256 * MIB,
+            },
+            Value("1MiB"),
+            "Most bytes that one `read_file` call returns. Needs `roots`.",
+        ),
+    ],
+    later: &[],
+};
+
+static SUPERVISOR: Object = Object {
+    fields: &[
+        field(
+            "default_timeout",
+            duration(10 * MS, 24 * HOUR),
+            Value("30s"),
+            "Deadline of a call without progress; every progress notification starts it anew. At most `max_timeout`.",
+        ),
+        field(
+            "max_timeout",
+            duration(10 * MS, 24 * HOUR),
+            Value("10m"),
+            "Absolute deadline of a call, whatever progress it reports. Below 30s it also lowers `default_timeout`.",
+        ),
+        field(
+            "start_timeout",
+            duration(100 * MS, HOUR),
+            Value("30s"),
+            "Time from the start of an upstream server until it must have answered `initialize`.",
+        ),
+        field(
+            "drain",
+            duration(0, HOUR),
+            Value("30s"),
+            "Time that calls in flight get to finish at shutdown; 0s ends them at once.",
+        ),
+    ],
+    later: &[
+        later(
+            "idle_timeout",
+            "`default_timeout` is the deadline of a call without progress, `max_timeout` the absolute one; remove the key",
+        ),
+        later(
+            "max_workers",
+            "each upstream server has one process or session for now; remove the key",
+        ),
+        later(
+            "heartbeat",
+            "a server that ends or closes its connection is noticed without it; remove the key",
+        ),
+    ],
+};
+
+static SESSIONS: Object = Object {
+    fields: &[
+        field(
+            "max",
+            Kind::Count {
+                min: 1,
+                max: 1_000_000,
+            },
+            Value("10000"),
+            "Most sessions at a time; further ones are refused until one ends.",
+        ),
+        field(
+            "idle_ttl",
+            duration(SECOND, 168 * HOUR),
+            Value("30m"),
+            "A session without traffic for this long is ended.",
+        ),
+        field(
+            "init_timeout",
+            duration(100 * MS, HOUR),
+            Value("30s"),
+            "A session that was not initialized within this time is ended.",
+        ),
+    ],
+    later: &[],
+};
+
+static VALIDATION: Object = Object {
+    fields: &[
+        field(
+            "max_body",
+            Kind::Size {
+                min: KIB,
+                max: 256 * MIB,
+            },
+            Value("4MiB"),
+            "Largest request: HTTP body or stdio line.",
+        ),
+        field(
+            "max_string",
+            Kind::Size {
+                min: 16,
+                max: 256 * MIB,
+            },
+            Value("100KiB"),
+            "Longest string in a call's arguments. At most `max_body`.",
+        ),
+        field(
+            "max_items",
+            Kind::Count {
+                min: 1,
+                max: 10_000_000,
+            },
+            Value("10000"),
+            "Most items in one array, and members in one object, of a call's arguments.",
+        ),
+        field(
+            "max_depth",
+            Kind::Count { min: 1, max: 128 },
+            Value("20"),
+            "Deepest nesting of a call's arguments.",
+        ),
+        field(
+            "max_output",
+            Kind::Size {
+                min: KIB,
+                max: 1024 * MIB,
+            },
+            Value("10MiB"),
+            "Largest result of a call.",
+        ),
+        field(
+            "schema",
+            Kind::Choice(&[word("enforce"), word("off")]),
+            Value("enforce"),
+            "Whether arguments are checked against the tool's input schema before the call.",
+        ),
+    ],
+    later: &[later(
+        "patterns",
+        "the size, depth and schema checks of this block work; remove the key",
+    )],
+};
+
+static LOG: Object = Object {
+    fields: &[
+        field(
+            "level",
+            Kind::Choice(&[
+                word("error"),
+                word("warn"),
+                word("info"),
+                word("debug"),
+                word("trace"),
+            ]),
+            Value("info"),
+            "Least severe messages that are logged.",
+        ),
+        field(
+            "format",
+            Kind::Choice(&[word("text"), word("json")]),
+            Value("text"),
+            "Lines for people, or one JSON object a line.",
+        ),
+        field(
+            "calls",
+            Kind::Bool,
+            Value("true"),
+            "Log one record for every call.",
+        ),
+    ],
+    later: &[],
+};
