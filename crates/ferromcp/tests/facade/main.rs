@@ -1,0 +1,10 @@
+//! The facade, called in-process through the gateway as a door would.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod asking;
+mod calling;
+mod listing;
+mod parts;
+#[cfg(feature = "rmcp")]
+mod rmcp;
+mod tasks;

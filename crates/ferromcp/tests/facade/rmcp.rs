@@ -1,0 +1,170 @@
+//! A server written with rmcp, mounted in-process.
+
+use ferromcp::core::{Event, Operation, SourceState};
+use ferromcp::{RmcpServer, Server, Tool};
+use rmcp::handler::server::wrapper::Parameters;
+use rmcp::model::{
+    CallToolResult, ContentBlock, CreateMessageRequestParams, SamplingMessage, ServerCapabilities, ServerInfo,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router};
+use serde_json::json;
+
+use crate::calling::{Scripted, gateway, text};
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Sum {
+    a: i32,
+    b: i32,
+}
+
+#[derive(Clone)]
+struct Calculator;
+
+#[tool_router]
+impl Calculator {
+    #[tool(description = "Adds")]
+    fn sum(&self, Parameters(Sum { a, b }): Parameters<Sum>) -> Result<CallToolResult, ErrorData> {
+        Ok(CallToolResult::success(vec![ContentBlock::text(
+            (a + b).to_string(),
+        )]))
+    }
+
+    #[tool(description = "Fails")]
+    fn fail(&self) -> Result<CallToolResult, ErrorData> {
+        Err(ErrorData::new(rmcp::model::ErrorCode(-32050), "no", None))
+    }
+
+    #[tool(description = "Asks the model of the client")]
+    async fn ask(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+        let params = CreateMessageRequestParams::new(vec![SamplingMessage::user_text("Well?")], 10);
+        let answer = context.peer.create_message(params).await;
+        let text = match answer {
+            Ok(answer) => format!("{} said something", answer.model),
+            Err(e) => format!("refused: {e}"),
+        };
+        Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
+    }
+
+    #[tool(description = "Never ends")]
+    async fn hang(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+        let token = context.meta.get_progress_token();
+        if let Some(token) = token {
+            let progress = rmcp::model::ProgressNotificationParam::new(token, 1.0).with_message("hanging");
+            let _ = context.peer.notify_progress(progress).await;
+        }
+        context.ct.cancelled().await;
+        let _ = context.peer.notify_tool_list_changed().await;
+        Err(ErrorData::internal_error("cancelled", None))
+    }
+}
+
+#[tool_handler]
+impl ServerHandler for Calculator {
+    fn get_info(&self) -> ServerInfo {
+        ServerInfo::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_tool_list_changed()
+                .build(),
+        )
+        .with_instructions("Calculates")
+    }
+}
+
+async fn mounted() -> std::sync::Arc<ferromcp::Gateway> {
+    let calculator = RmcpServer::connect("calculator", Calculator)
+        .await
+        .unwrap()
+        .prefix("calc");
+    gateway(
+        Server::builder("s", "1")
+            .tool(Tool::new("own", "", || async { "own" }))
+            .mount(calculator),
+    )
+}
+
+#[tokio::test]
+async fn its_tools_are_listed_and_called() {
+    let gateway = mounted().await;
+    let snapshot = gateway.snapshot();
+    let names: Vec<&str> = snapshot.catalog.tools().iter().map(|t| &*t.name).collect();
+    assert_eq!(names.len(), 5);
+    assert!(names.contains(&"own") && names.contains(&"calc__sum"));
+    assert_eq!(
+        snapshot
+            .catalog
+            .source("calculator")
+            .unwrap()
+            .instructions
+            .as_deref(),
+        Some("Calculates")
+    );
+    let client = Scripted::modern();
+    assert_eq!(
+        text(
+            &client
+                .tool(&gateway, "calc__sum", json!({"a": 2, "b": 3}))
+                .await
+                .unwrap()
+        ),
+        "5"
+    );
+    assert!(
+        client
+            .tool(&gateway, "calc__sum", json!({"a": "2"}))
+            .await
+            .is_err()
+    );
+    let error = client
+        .tool(&gateway, "calc__fail", json!({}))
+        .await
+        .unwrap_err()
+        .to_rpc();
+    assert_eq!((error.code, error.message.as_str()), (-32050, "no"));
+}
+
+#[tokio::test]
+async fn its_questions_reach_clients_that_can_be_asked() {
+    let gateway = mounted().await;
+    let answer = json!({"role": "assistant", "content": {"type": "text", "text": "!"}, "model": "gpt"});
+    // rmcp counts its requests from zero.
+    let client = Scripted::legacy().answering("rmcp-0", answer);
+    assert_eq!(
+        text(&client.tool(&gateway, "calc__ask", json!({})).await.unwrap()),
+        "gpt said something"
+    );
+    let client = Scripted::modern();
+    let result = client.tool(&gateway, "calc__ask", json!({})).await.unwrap();
+    assert!(text(&result).contains("cannot be asked"), "{result}");
+}
+
+#[tokio::test]
+async fn progress_and_cancellation_pass_through() {
+    let gateway = mounted().await;
+    let mut events = gateway.events();
+    let client = std::sync::Arc::new(Scripted::legacy());
+    let (calling, server) = (std::sync::Arc::clone(&client), std::sync::Arc::clone(&gateway));
+    let call = tokio::spawn(async move {
+        calling
+            .call(&server, Operation::CallTool, "calc__hang", Some(&json!({})), None)
+            .await
+    });
+    while client.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(client.seen(), ["progress 1/0 hanging"]);
+    call.abort();
+    // Its handler hears of the end, and says so by announcing a change that is none.
+    assert!(call.await.unwrap_err().is_cancelled());
+    let other = client
+        .tool(&gateway, "calc__sum", json!({"a": 1, "b": 1}))
+        .await
+        .unwrap();
+    assert_eq!(text(&other), "2");
+    assert!(!matches!(events.try_recv(), Ok(Event::ToolsChanged)));
+    assert_eq!(
+        gateway.snapshot().catalog.source("calculator").unwrap().state,
+        SourceState::Ready
+    );
+}
