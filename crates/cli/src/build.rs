@@ -1,0 +1,142 @@
+//! From a configuration to a running gateway.
+
+use std::sync::Arc;
+
+use ferromcp_config::{Config, Files};
+use ferromcp_core::{Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
+use ferromcp_supervisor::ChildSpec;
+use ferromcp_tools::FilesSettings;
+use ferromcp_upstream::transport::http::HttpSpec;
+use ferromcp_upstream::{EraChoice, TransportSpec, UpstreamSpec, Upstreams};
+
+use crate::args::Serve;
+use crate::exit::Failure;
+
+/// Reads the configuration that the arguments name, and lays the arguments over it.
+pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {
+    let mut config = match &args.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    if let Some(addr) = args.addr {
+        config.listen.http = addr;
+    }
+    if !args.root.is_empty() {
+        let mut roots = Vec::new();
+        for root in &args.root {
+            if !root.is_dir() {
+                return Err(Failure::Usage(format!(
+                    "--root {}: not a directory",
+                    root.display()
+                )));
+            }
+            roots.push(root.clone());
+        }
+        config.builtin.files = Some(Files {
+            roots,
+            write: args.write,
+            delete: args.delete,
+            max_read: Files::DEFAULT_MAX_READ,
+        });
+    }
+    Ok(config)
+}
+
+/// The gateway with everything that does not have to be started.
+pub(crate) fn gateway(config: &Config, observer: impl Observer) -> Result<Arc<Gateway>, Failure> {
+    let gateway = Arc::new(Gateway::new(identity(config), policy(config), observer));
+    let files = config.builtin.files.as_ref().map(|files| FilesSettings {
+        roots: files.roots.clone(),
+        write: files.write,
+        delete: files.delete,
+        max_read: files.max_read,
+        ..FilesSettings::default()
+    });
+    let settings = ferromcp_tools::Settings {
+        echo: config.builtin.echo,
+        files: files.unwrap_or_default(),
+    };
+    let pack =
+        ferromcp_tools::listing(&settings).map_err(|e| Failure::Usage(format!("built-in tools: {e}")))?;
+    gateway.publish(pack);
+    Ok(gateway)
+}
+
+fn identity(config: &Config) -> Identity {
+    let (given, own) = (&config.server, Identity::default());
+    Identity {
+        name: given.name.clone().unwrap_or(own.name),
+        title: given.title.clone().or(own.title),
+        version: given.version.clone().unwrap_or(own.version),
+        instructions: given.instructions.clone(),
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    let (validation, supervisor) = (&config.validation, &config.supervisor);
+    Policy {
+        scan: ScanLimits {
+            max_bytes: validation.max_body,
+            max_depth: validation.max_depth,
+            max_string: validation.max_string,
+            max_items: validation.max_items,
+            ..ScanLimits::default()
+        },
+        schema: if validation.enforce_schema {
+            SchemaMode::Enforce
+        } else {
+            SchemaMode::Off
+        },
+        idle_timeout: supervisor.default_timeout,
+        max_timeout: supervisor.max_timeout,
+        max_output: validation.max_output,
+        ..Policy::default()
+    }
+}
+
+/// Starts the upstream servers of the configuration. They connect in the background.
+pub(crate) fn upstreams(config: &Config, gateway: &Arc<Gateway>) -> Upstreams {
+    let specs = config
+        .servers
+        .iter()
+        .map(|server| upstream(config, server))
+        .collect();
+    Upstreams::start(gateway, specs)
+}
+
+fn upstream(config: &Config, server: &ferromcp_config::Upstream) -> UpstreamSpec {
+    let transport = match &server.transport {
+        ferromcp_config::Transport::Stdio(command) => {
+            let mut spec = ChildSpec::new(&server.id, &command.command);
+            spec.args = command.args.iter().map(|a| a.expose().into()).collect();
+            spec.env = command
+                .env
+                .iter()
+                .map(|(k, v)| (k.into(), v.expose().into()))
+                .collect();
+            spec.cwd = command.cwd.clone();
+            TransportSpec::Stdio(spec)
+        }
+        ferromcp_config::Transport::Http(endpoint) => {
+            let mut spec = HttpSpec::new(&server.id, endpoint.url.as_str());
+            for (name, value) in &endpoint.headers {
+                spec = spec.header(name, value.expose());
+            }
+            TransportSpec::Http(spec)
+        }
+    };
+    let filter = server.tools.clone();
+    UpstreamSpec {
+        name: server.id.as_str().into(),
+        prefix: server.prefix.as_str().into(),
+        transport,
+        era: match server.era {
+            ferromcp_config::Era::Auto => EraChoice::Auto,
+            ferromcp_config::Era::Legacy => EraChoice::Legacy,
+            ferromcp_config::Era::Modern => EraChoice::Modern,
+        },
+        call_timeout: server.timeout,
+        start_timeout: server.start_timeout.unwrap_or(config.supervisor.start_timeout),
+        tools: Arc::new(move |name: &str| filter.admits(name)),
+    }
+}

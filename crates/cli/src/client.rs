@@ -1,0 +1,108 @@
+//! `ferromcp tools` and `ferromcp call`: against a running server, or against a configuration.
+
+mod direct;
+mod remote;
+mod show;
+
+use std::io::{IsTerminal as _, Read as _};
+
+use serde_json::Value;
+
+use crate::args::{Call, Target, Tools};
+use crate::exit::Failure;
+use crate::files::print;
+
+/// Largest arguments that are read from a file or from standard input, in bytes.
+const MAX_ARGUMENTS: u64 = 64 << 20;
+
+pub(crate) fn tools(args: &Tools) -> Result<(), Failure> {
+    let listed = run(&args.target, |target| async move {
+        match target.config {
+            Some(_) => direct::tools(target).await,
+            None => remote::tools(target).await,
+        }
+    })?;
+    if as_json(&args.target) {
+        return print(&format!("{listed}\n"));
+    }
+    print(&show::tools(&listed))
+}
+
+pub(crate) fn call(args: &Call) -> Result<(), Failure> {
+    let arguments = arguments(args.arguments.as_deref())?;
+    let answer = run(&args.target, |target| async move {
+        match target.config {
+            Some(_) => direct::call(target, &args.tool, &arguments, args.timeout_ms).await,
+            None => remote::call(target, &args.tool, &arguments, args.timeout_ms).await,
+        }
+    })?;
+    let success = answer["success"] == Value::Bool(true);
+    if as_json(&args.target) {
+        print(&format!("{answer}\n"))?;
+    } else if success {
+        print(&show::output(&answer))?;
+    } else {
+        eprint!("{}", show::failure(&answer));
+    }
+    if success { Ok(()) } else { Err(Failure::Silent) }
+}
+
+fn as_json(target: &Target) -> bool {
+    target.json || !std::io::stdout().is_terminal()
+}
+
+fn run<'a, T, F>(target: &'a Target, work: impl FnOnce(&'a Target) -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::other("cannot start the runtime", e))?;
+    let done = runtime.block_on(work(target));
+    runtime.shutdown_background();
+    done
+}
+
+/// The arguments as raw JSON. They are checked to be one JSON object here, so that a typing
+/// mistake is shown with its place and not sent anywhere.
+fn arguments(given: Option<&str>) -> Result<String, Failure> {
+    let (text, origin) = match given {
+        None => return Ok("{}".into()),
+        Some("-") => (
+            read(std::io::stdin().lock(), "standard input")?,
+            "standard input".to_owned(),
+        ),
+        Some(file) if file.starts_with('@') => {
+            let path = &file[1..];
+            let opened = std::fs::File::open(path).map_err(|e| Failure::Usage(format!("{path}: {e}")))?;
+            (read(opened, path)?, path.to_owned())
+        }
+        Some(text) => (text.to_owned(), "the arguments".to_owned()),
+    };
+    let trimmed = text.trim();
+    match serde_json::from_str::<&serde_json::value::RawValue>(trimmed) {
+        Err(e) => Err(Failure::Usage(format!(
+            "{origin}: not JSON: {e}. Arguments are one JSON object, for example '{{\"msg\":\"hello\"}}'"
+        ))),
+        Ok(_) if !trimmed.starts_with('{') => Err(Failure::Usage(format!(
+            "{origin}: arguments must be a JSON object, for example '{{\"msg\":\"hello\"}}'"
+        ))),
+        Ok(_) => Ok(trimmed.to_owned()),
+    }
+}
+
+fn read(from: impl std::io::Read, name: &str) -> Result<String, Failure> {
+    let mut text = String::new();
+    from.take(MAX_ARGUMENTS + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| Failure::Usage(format!("cannot read {name}: {e}")))?;
+    if text.len() as u64 > MAX_ARGUMENTS {
+        return Err(Failure::Usage(format!(
+            "{name} has more than {} MiB",
+            MAX_ARGUMENTS >> 20
+        )));
+    }
+    Ok(text)
+}

@@ -1,0 +1,181 @@
+//! A configuration, started for one command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferromcp_config::Config;
+use ferromcp_core::{
+    Call, CallError, Client, Credential, Door, ErrorCode, Gateway, LogMessage, NoClient, Operation, Outcome,
+    Progress, Reply, SourceState,
+};
+use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, RequestMeta};
+use ferromcp_upstream::Upstreams;
+use serde_json::{Value, json};
+
+use crate::args::Target;
+use crate::build;
+use crate::exit::Failure;
+
+struct Started {
+    gateway: Arc<Gateway>,
+    upstreams: Upstreams,
+}
+
+async fn start(target: &Target) -> Result<Started, Failure> {
+    let config = match &target.config {
+        Some(path) => Config::load(path)?,
+        None => Config::default(),
+    };
+    let gateway = build::gateway(&config, ())?;
+    let upstreams = build::upstreams(&config, &gateway);
+    // Each upstream has its own start timeout; this one only guards against their sum.
+    let limit = config
+        .servers
+        .iter()
+        .filter_map(|s| s.start_timeout)
+        .chain([config.supervisor.start_timeout])
+        .max()
+        .unwrap_or_default();
+    upstreams.settled(limit + Duration::from_secs(1)).await;
+    for source in gateway.snapshot().catalog.sources() {
+        match &source.state {
+            SourceState::Ready => {}
+            SourceState::Starting => {
+                eprintln!("ferromcp: server {} is still starting and left out", source.name)
+            }
+            SourceState::Down { reason } => {
+                eprintln!("ferromcp: server {} is left out: {reason}", source.name)
+            }
+        }
+    }
+    Ok(Started { gateway, upstreams })
+}
+
+/// `{"tools":[...]}` as REST lists them.
+pub(super) async fn tools(target: &Target) -> Result<Value, Failure> {
+    let started = start(target).await?;
+    let listed: Vec<Value> = started
+        .gateway
+        .snapshot()
+        .catalog
+        .tools()
+        .iter()
+        .filter_map(|tool| serde_json::from_str(tool.rest_definition()).ok())
+        .collect();
+    started.upstreams.stop().await;
+    Ok(json!({ "tools": listed }))
+}
+
+/// Calls a tool; the answer has the form of the REST contract.
+pub(super) async fn call(
+    target: &Target,
+    tool: &str,
+    arguments: &str,
+    timeout_ms: Option<u64>,
+) -> Result<Value, Failure> {
+    let started = start(target).await?;
+    let meta = RequestMeta::default();
+    let call = Call {
+        operation: Operation::CallTool,
+        name: tool,
+        arguments: Some(arguments),
+        params: None,
+        meta: &meta,
+        version: ProtocolVersion::LATEST,
+        door: Door::Library,
+        credential: Credential::Local,
+        client: &Terminal,
+        input: None,
+        timeout: timeout_ms.map(Duration::from_millis),
+    };
+    let outcome = started.gateway.call(&call).await;
+    started.upstreams.stop().await;
+    Ok(answer(&outcome))
+}
+
+fn answer(outcome: &Outcome) -> Value {
+    let mut made = match &outcome.result {
+        Ok(Reply::Complete(payload)) => {
+            let result: Value = serde_json::from_str(payload.as_str()).unwrap_or_default();
+            complete(&result, payload.is_error())
+        }
+        Ok(Reply::InputRequired(_)) => failed(&CallError::new(
+            ErrorCode::InvalidRequest,
+            "this tool asks for input, which the command line cannot give; call it from an MCP client",
+        )),
+        Ok(Reply::Task(payload)) => {
+            json!({"success": true, "output": serde_json::from_str(payload.as_str()).unwrap_or(Value::Null)})
+        }
+        Err(error) => failed(error),
+    };
+    made["request_id"] = outcome.request_id.to_string().into();
+    made["latency_ms"] = (outcome.latency.as_secs_f64() * 1000.0).into();
+    made
+}
+
+fn complete(result: &Value, is_error: bool) -> Value {
+    let content = result["content"].clone();
+    if is_error {
+        return json!({
+            "success": false,
+            "error": {"code": "tool_error", "message": texts(&content)},
+            "content": content,
+        });
+    }
+    let output = match result.get("structuredContent") {
+        Some(structured) => structured.clone(),
+        None => texts(&content).into(),
+    };
+    json!({"success": true, "output": output, "content": content})
+}
+
+fn failed(error: &CallError) -> Value {
+    let mut details = error.details();
+    details["message"] = error.message().into();
+    json!({"success": false, "error": details})
+}
+
+fn texts(content: &Value) -> String {
+    let blocks = content.as_array().into_iter().flatten();
+    blocks
+        .filter_map(|b| b["text"].as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Shows progress and log messages on standard error.
+struct Terminal;
+
+impl Client for Terminal {
+    fn capabilities(&self) -> &ClientCapabilities {
+        static NOTHING: NoClient = NoClient;
+        NOTHING.capabilities()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some("ferromcp")
+    }
+
+    fn wants_progress(&self) -> bool {
+        true
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        let total = progress.total.map(|t| format!("/{t}")).unwrap_or_default();
+        eprintln!(
+            "progress {}{total} {}",
+            progress.progress,
+            progress.message.unwrap_or_default()
+        );
+    }
+
+    fn wants_log(&self, level: LogLevel) -> bool {
+        level >= LogLevel::Info
+    }
+
+    fn log(&self, message: &LogMessage<'_>) {
+        if self.wants_log(message.level) {
+            eprintln!("{}: {}", message.level.as_str(), message.data);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The `ferromcp` program: arguments, wiring, signals. The only crate that sees everything.
+//!
+//! Start reading at `serve.rs`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program prints"
+)]
+
+mod args;
+mod build;
+mod client;
+mod exit;
+mod files;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Tools(args) => client::tools(&args),
+        Command::Call(args) => client::call(&args),
+        Command::Check(args) => files::check(&args),
+        Command::Schema => files::schema(),
+        Command::Import(args) => files::import(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.code()
+        }
+    }
+}

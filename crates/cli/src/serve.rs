@@ -1,0 +1,291 @@
+//! `ferromcp serve`.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferromcp_adapter_http::{Doors, HttpSettings, Listener, Threads};
+use ferromcp_adapter_stdio::Ended;
+use ferromcp_config::{Config, LogFormat};
+use ferromcp_core::Gateway;
+use ferromcp_endpoint::{Endpoint, EndpointSettings};
+use ferromcp_telemetry::{CallLog, LogSetup};
+use ferromcp_upstream::Upstreams;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::args::{Mode, Serve};
+use crate::build;
+use crate::exit::Failure;
+
+/// What is left of the drain limit for ending children after their calls have ended.
+const STOP_CHILDREN: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
+    let config = build::config(args)?;
+    let http = args.mode != Mode::Stdio;
+    if http {
+        refuse_open_door(config.listen.http, args.insecure_no_auth)?;
+    }
+    init_log(&config, args)?;
+    let threads = args.threads.map_or_else(cores, usize::from);
+    // Bind before anything is started: a taken port must not leave children behind.
+    let listeners = if http {
+        Listener::bind_shared(config.listen.http, threads).map_err(|e| Failure::Bind(e.to_string()))?
+    } else {
+        Vec::new()
+    };
+    let (gateway, _call_log) = if config.log.calls {
+        let (log, writer) =
+            CallLog::start(std::io::stderr()).map_err(|e| Failure::other("cannot start the call log", e))?;
+        (build::gateway(&config, log)?, Some(writer))
+    } else {
+        (build::gateway(&config, ())?, None)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("ferromcp")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::other("cannot start the runtime", e))?;
+    let server = Server {
+        config,
+        gateway,
+        runtime,
+        stop: CancellationToken::new(),
+    };
+    server.run(listeners, args.mode)
+}
+
+struct Server {
+    config: Config,
+    gateway: Arc<Gateway>,
+    runtime: Runtime,
+    stop: CancellationToken,
+}
+
+impl Server {
+    fn run(self, listeners: Vec<Listener>, mode: Mode) -> Result<(), Failure> {
+        let signals = self.runtime.block_on(async { Signals::listen() })?;
+        let endpoint = Arc::new(Endpoint::new(
+            Arc::clone(&self.gateway),
+            endpoint_settings(&self.config),
+        ));
+        let upstreams = self
+            .runtime
+            .block_on(async { build::upstreams(&self.config, &self.gateway) });
+        let drain = self.config.supervisor.drain;
+        let doors = self.open_http(listeners, &endpoint, drain)?;
+        let drained = self.runtime.block_on(self.wait(mode, &endpoint, signals, drain));
+        self.stop.cancel();
+        let closed = doors.is_none_or(Threads::join);
+        self.runtime.block_on(stop_upstreams(upstreams));
+        // Whatever still runs now (a blocking tool, say) has had its time.
+        self.runtime.shutdown_background();
+        if drained && closed {
+            return Ok(());
+        }
+        Err(Failure::Drain(format!(
+            "calls were still running after the drain limit of {drain:?}; they were cancelled"
+        )))
+    }
+
+    fn open_http(
+        &self,
+        listeners: Vec<Listener>,
+        endpoint: &Arc<Endpoint>,
+        drain: Duration,
+    ) -> Result<Option<Threads>, Failure> {
+        let Some(address) = listeners.first().map(Listener::local_addr) else {
+            return Ok(None);
+        };
+        let settings = HttpSettings {
+            max_body: self.config.validation.max_body,
+            allowed_hosts: self.config.listen.allowed_hosts.clone(),
+            allowed_origins: self.config.listen.allowed_origins.clone(),
+            ..HttpSettings::default()
+        };
+        let doors = Doors::new(Arc::clone(endpoint), settings);
+        let threads = Threads::start(listeners, &doors, &self.stop, drain)
+            .map_err(|e| Failure::other("cannot start the HTTP threads", e))?;
+        announce(&self.config, &self.gateway, address);
+        Ok(Some(threads))
+    }
+
+    /// Waits for the end of the input (stdio) or a signal, then drains. True if all calls ended.
+    async fn wait(
+        &self,
+        mode: Mode,
+        endpoint: &Arc<Endpoint>,
+        mut signals: Signals,
+        drain: Duration,
+    ) -> bool {
+        let mut clean = true;
+        if mode == Mode::Http {
+            signals.stop().await;
+        } else {
+            let stop = CancellationToken::new();
+            let mut stdio = pin!(ferromcp_adapter_stdio::serve(
+                Arc::clone(endpoint),
+                tokio::io::stdin(),
+                tokio::io::stdout(),
+                stdio_settings(&self.config),
+                stop.clone().cancelled_owned(),
+            ));
+            let ended = tokio::select! {
+                ended = &mut stdio => ended,
+                () = signals.stop() => {
+                    // The door drains by itself, within the same limit.
+                    stop.cancel();
+                    tokio::select! {
+                        ended = &mut stdio => ended,
+                        () = signals.stop() => Ok(Ended::DrainTimedOut),
+                    }
+                }
+            };
+            match ended {
+                Ok(Ended::Clean) => info!("standard input ended"),
+                Ok(Ended::BrokenPipe) => info!("the client closed standard output"),
+                Ok(Ended::DrainTimedOut) => clean = false,
+                Err(e) => warn!(error = %e, "standard input or output failed"),
+            }
+        }
+        info!(in_flight = self.gateway.in_flight(), "stopping");
+        tokio::select! {
+            drained = self.gateway.drain(drain) => drained && clean,
+            () = signals.stop() => {
+                warn!("second signal: not waiting for calls in flight");
+                false
+            }
+        }
+    }
+}
+
+fn endpoint_settings(config: &Config) -> EndpointSettings {
+    EndpointSettings {
+        max_sessions: config.sessions.max,
+        session_idle: config.sessions.idle_ttl,
+        init_timeout: config.sessions.init_timeout,
+        ..EndpointSettings::default()
+    }
+}
+
+fn stdio_settings(config: &Config) -> ferromcp_adapter_stdio::StdioSettings {
+    ferromcp_adapter_stdio::StdioSettings {
+        max_line: config.validation.max_body,
+        drain: config.supervisor.drain,
+        ..Default::default()
+    }
+}
+
+async fn stop_upstreams(upstreams: Upstreams) {
+    if tokio::time::timeout(STOP_CHILDREN, upstreams.stop())
+        .await
+        .is_err()
+    {
+        warn!("some child processes did not end in time and were killed");
+    }
+}
+
+/// Secure by default: no door that others can reach without authentication.
+fn refuse_open_door(address: SocketAddr, insecure: bool) -> Result<(), Failure> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if insecure {
+        eprintln!(
+            "WARNING: {address} can be reached by others and there is NO AUTHENTICATION (--insecure-no-auth)"
+        );
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{address} can be reached by others, and no authentication is configured. Listen on loopback \
+         (--addr 127.0.0.1:{}), or, if something in front of this server authenticates, add --insecure-no-auth",
+        address.port()
+    )))
+}
+
+fn init_log(config: &Config, args: &Serve) -> Result<(), Failure> {
+    let filter = args
+        .log
+        .clone()
+        .unwrap_or_else(|| config.log.level.as_str().to_owned());
+    let format = match config.log.format {
+        LogFormat::Text => ferromcp_telemetry::LogFormat::Text,
+        LogFormat::Json => ferromcp_telemetry::LogFormat::Json,
+    };
+    ferromcp_telemetry::init(&LogSetup { filter, format }).map_err(|e| Failure::Usage(e.to_string()))
+}
+
+/// Says where the doors are, and one line to try.
+fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
+    let base = format!("http://{address}");
+    if config.log.format == LogFormat::Json {
+        info!(url = base, "listening");
+        return;
+    }
+    let snapshot = gateway.snapshot();
+    let tools = snapshot.catalog.tools().len();
+    eprintln!(
+        "FerroMCP {}, {tools} built-in tools, {} upstream servers",
+        env!("CARGO_PKG_VERSION"),
+        config.servers.len()
+    );
+    eprintln!("  MCP      {base}/mcp            Streamable HTTP, revisions 2024-11-05 to 2026-07-28");
+    eprintln!("  REST     {base}/v1/tools       OpenAPI: {base}/v1/openapi.json");
+    eprintln!("  health   {base}/health");
+    if config.builtin.echo {
+        eprintln!("Try:");
+        eprintln!(
+            "  curl -s {base}/v1/tools/call -H 'content-type: application/json' \
+             -d '{{\"tool\":\"echo\",\"arguments\":{{\"msg\":\"hello\"}}}}'"
+        );
+    }
+    eprintln!("listening {base}");
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The signals that end the server.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let hook = |kind| signal(kind).map_err(|e| Failure::other("cannot listen for signals", e));
+            Ok(Self {
+                terminate: hook(SignalKind::terminate())?,
+                hang_up: hook(SignalKind::hangup())?,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        #[cfg(unix)]
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = tokio::signal::ctrl_c() => return,
+                _ = self.hang_up.recv() => {
+                    warn!("SIGHUP: this version does not reload its configuration while running; restart it instead");
+                }
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
