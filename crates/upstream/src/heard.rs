@@ -1,0 +1,232 @@
+//! What a server says without being asked: changes, progress, logs, and requests of its own.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use ferromcp_core::{CallContext, Event, Gateway, LogMessage, Progress};
+use ferromcp_protocol::json::{self, Object};
+use ferromcp_protocol::{LogLevel, Message, Notification, Request, RpcError, code};
+use tokio::sync::Notify;
+
+/// Something that happened during a call, on its way to the caller.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Progress {
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    },
+    Log {
+        level: LogLevel,
+        logger: Option<String>,
+        data: String,
+    },
+}
+
+impl Happening {
+    pub(crate) fn tell(&self, cx: &CallContext<'_>) {
+        match self {
+            Self::Progress {
+                progress,
+                total,
+                message,
+            } => {
+                cx.progress(&Progress {
+                    progress: *progress,
+                    total: *total,
+                    message: message.as_deref(),
+                });
+            }
+            Self::Log { level, logger, data } => {
+                cx.log(&LogMessage {
+                    level: *level,
+                    logger: logger.as_deref(),
+                    data,
+                });
+            }
+        }
+    }
+}
+
+/// Lists that a server has said to have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lists(u8);
+
+impl Lists {
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const TOOLS: Self = Self(1);
+    pub(crate) const RESOURCES: Self = Self(2);
+    pub(crate) const PROMPTS: Self = Self(4);
+    pub(crate) const ALL: Self = Self(7);
+
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Collects changes until somebody looks.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    lists: AtomicU8,
+    pub(crate) bell: Notify,
+}
+
+impl Changes {
+    pub(crate) fn add(&self, lists: Lists) {
+        self.lists.fetch_or(lists.0, Ordering::AcqRel);
+        self.bell.notify_one();
+    }
+
+    pub(crate) fn take(&self) -> Lists {
+        Lists(self.lists.swap(0, Ordering::AcqRel))
+    }
+}
+
+/// Counts what is wrong with a server's output, and logs it ever more rarely.
+#[derive(Debug, Default)]
+pub(crate) struct Nonsense(AtomicU64);
+
+impl Nonsense {
+    pub(crate) fn note(&self, server: &str, what: &str, shown: &[u8]) {
+        let count = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            let shown = String::from_utf8_lossy(&shown[..shown.len().min(200)]);
+            tracing::warn!(
+                target: "ferromcp::server",
+                server, count, shown = %shown.escape_debug(),
+                "{what}; ignored"
+            );
+        }
+    }
+}
+
+/// One ear per server connection.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    pub(crate) name: Arc<str>,
+    pub(crate) gateway: Weak<Gateway>,
+    pub(crate) changes: Changes,
+    pub(crate) nonsense: Nonsense,
+}
+
+/// What the connection has to do about a message.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// It is dealt with.
+    Nothing,
+    /// Belongs to the request with this id.
+    Progress(u64, Happening),
+    /// Belongs to whatever call the connection can tell it does.
+    Log(Happening),
+    /// Send this back.
+    Reply(Vec<u8>),
+}
+
+impl Ear {
+    /// Deals with a valid message that is no response.
+    pub(crate) fn hear(&self, message: &Message<'_>) -> Heard {
+        match message {
+            Message::Notification(notification) => self.notification(notification),
+            Message::Request(request) => self.request(request),
+            Message::Response(_) => Heard::Nothing,
+        }
+    }
+
+    fn notification(&self, heard: &Notification<'_>) -> Heard {
+        match &*heard.method {
+            "notifications/progress" => progress(&heard.params).unwrap_or(Heard::Nothing),
+            "notifications/message" => log(&heard.params).map_or(Heard::Nothing, Heard::Log),
+            "notifications/tools/list_changed" => self.changed(Lists::TOOLS),
+            "notifications/resources/list_changed" => self.changed(Lists::RESOURCES),
+            "notifications/prompts/list_changed" => self.changed(Lists::PROMPTS),
+            "notifications/resources/updated" => {
+                if let (Some(gateway), Some(uri)) = (self.gateway.upgrade(), heard.params.get_str("uri")) {
+                    gateway.emit(Event::ResourceUpdated { uri: (*uri).into() });
+                }
+                Heard::Nothing
+            }
+            other => {
+                tracing::debug!(target: "ferromcp::server", server = %self.name, method = other, "notification ignored");
+                Heard::Nothing
+            }
+        }
+    }
+
+    fn changed(&self, lists: Lists) -> Heard {
+        self.changes.add(lists);
+        Heard::Nothing
+    }
+
+    fn request(&self, heard: &Request<'_>) -> Heard {
+        let mut out = Vec::with_capacity(256);
+        if heard.method == "ping" {
+            out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+            out.extend_from_slice(heard.id.as_bytes());
+            out.extend_from_slice(b",\"result\":{}}");
+            return Heard::Reply(out);
+        }
+        let method: String = heard.method.chars().take(100).collect();
+        tracing::debug!(target: "ferromcp::server", server = %self.name, method, "request refused");
+        let text = format!(
+            "this gateway does not answer `{method}`: it declared no such capability. Servers behind it have to do without."
+        );
+        ferromcp_protocol::error::write_error_response(
+            &mut out,
+            Some(heard.id),
+            &RpcError::new(code::METHOD_NOT_FOUND, text),
+        );
+        Heard::Reply(out)
+    }
+
+    /// A log message that no call can be named for.
+    pub(crate) fn log_here(&self, happening: &Happening) {
+        if let Happening::Log { level, logger, data } = happening {
+            let data = &data[..data.floor_char_boundary(2000)];
+            tracing::debug!(
+                target: "ferromcp::server",
+                server = %self.name, level = level.as_str(), logger = logger.as_deref(), data,
+                "log of the server"
+            );
+        }
+    }
+}
+
+fn progress(params: &Object<'_>) -> Option<Heard> {
+    let token = params.get("progressToken")?.parse().ok()?;
+    let happening = Happening::Progress {
+        progress: params.get("progress")?.parse().ok()?,
+        total: params.get("total").and_then(|raw| raw.parse().ok()),
+        message: params.get_str("message").map(|text| text.into_owned()),
+    };
+    Some(Heard::Progress(token, happening))
+}
+
+fn log(params: &Object<'_>) -> Option<Happening> {
+    Some(Happening::Log {
+        level: LogLevel::parse(&params.get_str("level")?)?,
+        logger: params.get_str("logger").map(|text| text.into_owned()),
+        data: params.get("data").unwrap_or("null").to_owned(),
+    })
+}
+
+/// Reads a message whose result is left unchecked: whoever takes the result checks all of it anyway. Everything else is
+/// checked here. `Err` says what is wrong, and with which id if that could be read.
+pub(crate) fn read(text: &str) -> Result<Message<'_>, (Option<u64>, String)> {
+    let bad = |id: Option<&str>, what: String| (id.and_then(|raw| raw.parse().ok()), what);
+    let message = Message::from_valid(text).map_err(|e| bad(e.id.as_deref(), e.error.message))?;
+    if let Message::Response(response) = &message
+        && response.outcome.is_ok()
+    {
+        return Ok(message);
+    }
+    match json::validate(text.as_bytes()) {
+        Ok(_) => Ok(message),
+        Err(e) => {
+            let id = match &message {
+                Message::Response(response) => response.id,
+                _ => None,
+            };
+            Err(bad(id, e.to_string()))
+        }
+    }
+}

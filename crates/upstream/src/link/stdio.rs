@@ -1,0 +1,307 @@
+//! A connection to a child process: everything shares one pipe each way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ferromcp_core::CallContext;
+use ferromcp_protocol::json::{self, Object};
+use ferromcp_protocol::lines::LineError;
+use ferromcp_protocol::message::{MAX_BATCH, is_batch};
+use ferromcp_protocol::{Message, Response};
+use ferromcp_supervisor::ChildSpec;
+use tokio::sync::{mpsc, watch};
+
+use super::slot::{Item, Owner, Pending, Slot};
+use super::{Ids, MAX_CALLS, Outgoing};
+use crate::fault::Fault;
+use crate::heard::{self, Ear, Happening, Heard};
+use crate::transport::TransportError;
+use crate::transport::stdio::{End, Incoming, StdioIncoming, StdioTransport};
+use crate::wire;
+
+/// Cancellations and answers to the server that may wait for it to read. A server that does not read loses them.
+const MAX_CONTROL: usize = 256;
+
+/// A running child and what it has been asked.
+#[derive(Debug)]
+pub(crate) struct StdioLink {
+    pub(crate) ids: Ids,
+    transport: Arc<StdioTransport>,
+    shared: Arc<Shared>,
+    ended: watch::Receiver<Option<Arc<str>>>,
+}
+
+/// What the reading task shares with the requests.
+#[derive(Debug)]
+struct Shared {
+    ear: Arc<Ear>,
+    pending: Pending,
+    /// For those who must not wait: the reader and `Drop`.
+    control: mpsc::Sender<Bytes>,
+}
+
+impl StdioLink {
+    /// Starts the child; nothing is sent yet.
+    pub(crate) async fn connect(spec: ChildSpec, ear: Arc<Ear>) -> Result<Arc<Self>, TransportError> {
+        let (transport, incoming) = StdioTransport::connect(spec).await?;
+        let transport = Arc::new(transport);
+        let (control, controls) = mpsc::channel(MAX_CONTROL);
+        let (tell_end, ended) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            ear,
+            pending: Pending::new(MAX_CALLS),
+            control,
+        });
+        tokio::spawn(send_controls(Arc::clone(&transport), controls));
+        tokio::spawn(Arc::clone(&shared).listen(incoming, tell_end));
+        Ok(Arc::new(Self {
+            ids: Ids::default(),
+            transport,
+            shared,
+            ended,
+        }))
+    }
+
+    /// See [`Link::request`](super::Link::request). One push on the queue, one wait for the slot.
+    pub(crate) async fn request(
+        &self,
+        request: Outgoing<'_>,
+        caller: Option<&CallContext<'_>>,
+    ) -> Result<Bytes, Fault> {
+        let slot = Arc::new(Slot::new(caller.is_some()));
+        self.shared.pending.insert(request.id, Arc::clone(&slot))?;
+        let mut waiting = Waiting {
+            shared: &self.shared,
+            id: request.id,
+            tell: false,
+            answered: false,
+        };
+        self.send(request.body).await?;
+        waiting.tell = request.cancellable;
+        loop {
+            match slot.next().await {
+                Item::Happening(happening) => {
+                    if let Some(cx) = caller {
+                        happening.tell(cx);
+                    }
+                }
+                Item::End(end) => {
+                    waiting.answered = true;
+                    return end;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn send(&self, message: Bytes) -> Result<(), Fault> {
+        self.transport.send(message).await.map_err(|error| Fault::Gone {
+            why: error.to_string().into(),
+            sent: false,
+        })
+    }
+
+    /// Waits for the end of the connection; the text says why.
+    pub(crate) async fn ended(&self) -> Arc<str> {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await.map(|why| why.clone()) {
+            Ok(Some(why)) => why,
+            _ => "its connection was dropped".into(),
+        }
+    }
+
+    /// Ends and reaps the child.
+    pub(crate) async fn close(&self) {
+        self.shared
+            .pending
+            .end(&format!("server `{}` is being stopped", self.shared.ear.name).into());
+        self.transport.close().await;
+    }
+}
+
+impl Drop for StdioLink {
+    fn drop(&mut self) {
+        // The control task holds the transport too, and ends only when the child does.
+        self.transport.begin_close();
+    }
+}
+
+/// A request on the wire; gives it up when dropped unanswered.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    id: u64,
+    /// The server has it and wants to know.
+    tell: bool,
+    answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.answered || !self.shared.pending.give_up(self.id) || !self.tell {
+            return;
+        }
+        self.shared.control(wire::cancelled(self.id));
+    }
+}
+
+impl Shared {
+    fn control(&self, message: Bytes) {
+        if self.control.try_send(message).is_err() {
+            self.ear.nonsense.note(
+                &self.ear.name,
+                "it does not read its input; a control message was dropped",
+                b"",
+            );
+        }
+    }
+
+    async fn listen(self: Arc<Self>, mut incoming: StdioIncoming, ended: watch::Sender<Option<Arc<str>>>) {
+        let end = loop {
+            match incoming.next().await {
+                Incoming::Message(line) => self.line(&line),
+                Incoming::Refused(error) => self.refused(error),
+                Incoming::End(end) => break end,
+            }
+        };
+        let why: Arc<str> = match end {
+            End::Exited(exit) => exit.to_string().into(),
+            End::OutputClosed => format!(
+                "server `{}` closed its standard output and can no longer answer",
+                self.ear.name
+            )
+            .into(),
+        };
+        self.pending.end(&why);
+        ended.send_replace(Some(why));
+    }
+
+    fn line(&self, line: &Bytes) {
+        if is_batch(line) {
+            return self.batch(line);
+        }
+        match std::str::from_utf8(line) {
+            Ok(text) => self.message(line, text),
+            Err(_) => self.nonsense("a line that is not UTF-8", line),
+        }
+    }
+
+    /// Revision 2025-03-26 lets servers put messages into an array.
+    fn batch(&self, line: &Bytes) {
+        match json::validate(line).and_then(|text| json::elements(text, MAX_BATCH)) {
+            Ok(messages) => messages.into_iter().for_each(|text| self.message(line, text)),
+            Err(_) => self.nonsense("a line that is no JSON-RPC message", line),
+        }
+    }
+
+    fn message(&self, line: &Bytes, text: &str) {
+        match heard::read(text) {
+            Ok(Message::Response(response)) => self.response(line, response),
+            Ok(message) => match self.ear.hear(&message) {
+                Heard::Nothing => {}
+                Heard::Reply(reply) => self.control(reply.into()),
+                Heard::Progress(id, happening) => {
+                    if let Some(slot) = self.pending.get(id) {
+                        slot.happened(happening);
+                    }
+                }
+                Heard::Log(happening) => self.log(happening),
+            },
+            Err((Some(id), what)) => match self.pending.take(id) {
+                Owner::Waiting(slot) => slot.end(Err(Fault::Protocol(what))),
+                Owner::GaveUp => {}
+                Owner::Nobody => self.nonsense("a line that is no JSON-RPC message", line),
+            },
+            Err((None, _)) => self.nonsense("a line that is no JSON-RPC message", line),
+        }
+    }
+
+    fn response(&self, line: &Bytes, response: Response<'_>) {
+        let Some(id) = response.id.and_then(|raw| raw.parse().ok()) else {
+            return self.nonsense("an answer without an id of ours", line);
+        };
+        match self.pending.take(id) {
+            Owner::Waiting(slot) => {
+                slot.end(
+                    response
+                        .outcome
+                        .map(|raw| line.slice_ref(raw.as_bytes()))
+                        .map_err(Fault::Rpc),
+                );
+            }
+            Owner::GaveUp => {}
+            Owner::Nobody => self.nonsense(
+                "an answer to a request that is not open (asked never, or answered before)",
+                line,
+            ),
+        }
+    }
+
+    /// On this transport a log message does not say which call it belongs to, so it goes to a call only when there is
+    /// no other it could belong to.
+    fn log(&self, happening: Happening) {
+        match self.pending.only_call() {
+            Some(slot) => slot.happened(happening),
+            None => self.ear.log_here(&happening),
+        }
+    }
+
+    fn refused(&self, error: LineError) {
+        match error {
+            // What ends without a line end is still a message, if it is one.
+            LineError::Unterminated { line } => self.line(&line),
+            LineError::TooLong { limit, head } => {
+                if let Some(id) = id_in_head(&head)
+                    && let Owner::Waiting(slot) = self.pending.take(id)
+                {
+                    let what = format!("its answer is longer than the limit of {limit} bytes");
+                    return slot.end(Err(Fault::Protocol(what)));
+                }
+                self.nonsense("a line longer than the limit", &head);
+            }
+            LineError::NotUtf8 { line, .. } => self.nonsense("a line that is not UTF-8", &line),
+        }
+    }
+
+    fn nonsense(&self, what: &str, line: &[u8]) {
+        self.ear.nonsense.note(&self.ear.name, what, line);
+    }
+}
+
+/// The id of a response of which only the beginning is there: read from the members before `result`.
+fn id_in_head(head: &[u8]) -> Option<u64> {
+    let end = memchr::memmem::find(head, b"\"result\"")?;
+    let before = std::str::from_utf8(&head[..end])
+        .ok()?
+        .trim_end()
+        .trim_end_matches(',');
+    let closed = format!("{before}}}");
+    let text = json::validate(closed.as_bytes()).ok()?;
+    Object::parse(text).ok()?.get("id")?.parse().ok()
+}
+
+/// Sends what must not make anybody wait. Ends with the connection.
+async fn send_controls(transport: Arc<StdioTransport>, mut controls: mpsc::Receiver<Bytes>) {
+    while let Some(message) = controls.recv().await {
+        if transport.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::id_in_head;
+
+    #[test]
+    fn the_id_of_an_overlong_answer_is_found_only_where_it_is_certain() {
+        let head = |text: &str| id_in_head(text.as_bytes());
+        assert_eq!(
+            head(r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type""#),
+            Some(7)
+        );
+        assert_eq!(head(r#"{"id": 8 , "jsonrpc":"2.0" , "result":{"#), Some(8));
+        assert_eq!(head(r#"{"result":{"id":7,"result":1"#), None);
+        assert_eq!(head(r#"{"jsonrpc":"2.0","id":"7","result":{"#), None);
+        assert_eq!(head(r#"{"jsonrpc":"2.0","id":7"#), None);
+        assert_eq!(head("xxxxxxxxxxxxxx"), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! A caller's request becomes ours, and the server's result becomes the caller's. Whatever need not change stays the
+//! bytes that it was.
+
+use bytes::Bytes;
+use ferromcp_core::catalog::{HeaderKind, ParamHeader};
+use ferromcp_core::{CallContext, CallError, ErrorCode, Operation, Payload, Reply};
+use ferromcp_protocol::header::encode_value;
+use ferromcp_protocol::json::{self, Object};
+use ferromcp_protocol::{LogLevel, ProtocolVersion, RpcError};
+use http::{HeaderName, HeaderValue};
+use serde_json::Value;
+
+use crate::wire::Writer;
+
+/// Members of `params` that are between the caller and us.
+const NOT_RELAYED: [&str; 4] = ["_meta", "inputResponses", "requestState", "task"];
+
+/// Names in `_meta` that the protocol owns.
+const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
+
+/// Writes the request for a call under our own id, which is also the progress token.
+pub(crate) fn request(id: u64, cx: &CallContext<'_>, version: ProtocolVersion) -> Result<Bytes, CallError> {
+    let call = cx.call;
+    let operation = call.operation;
+    let params = match call.params {
+        Some(raw) => Some(Object::parse(raw).map_err(|e| invalid(format!("`params`: {e}")))?),
+        None => None,
+    };
+    let room = call.params.or(call.arguments).map_or(0, str::len);
+    let mut out = Writer::request(id, operation.method(), room);
+    match operation {
+        Operation::CallTool | Operation::GetPrompt => out.str("name", cx.local_name),
+        Operation::ReadResource => out.str("uri", cx.local_name),
+        Operation::CompletePrompt | Operation::CompleteResource => {}
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => {
+            return Err(CallError::new(
+                ErrorCode::ToolNotFound,
+                "tasks of upstream servers are not relayed",
+            ));
+        }
+    }
+    let subject = match operation {
+        Operation::ReadResource => "uri",
+        Operation::CompletePrompt | Operation::CompleteResource => "ref",
+        _ => "name",
+    };
+    match &params {
+        Some(params) => {
+            if subject == "ref" {
+                out.raw("ref", &reference(operation, params, cx.local_name)?);
+            }
+            for (key, raw) in params
+                .iter()
+                .filter(|(key, _)| *key != subject && !NOT_RELAYED.contains(key))
+            {
+                out.raw(key, raw);
+            }
+        }
+        None => without_params(&mut out, cx)?,
+    }
+    meta(&mut out, id, cx, version)?;
+    Ok(out.close_meta())
+}
+
+/// Doors that have no `params` hand in arguments only.
+fn without_params(out: &mut Writer, cx: &CallContext<'_>) -> Result<(), CallError> {
+    match cx.call.operation {
+        Operation::CompletePrompt | Operation::CompleteResource => {
+            // Arguments of a completion are its whole params (see the MCP door).
+            let raw = cx.call.arguments.unwrap_or("{}");
+            let params = Object::parse(raw).map_err(|e| invalid(format!("completion: {e}")))?;
+            let (kind, member) = match cx.call.operation {
+                Operation::CompletePrompt => ("ref/prompt", "name"),
+                _ => ("ref/resource", "uri"),
+            };
+            let name = json::quote(cx.local_name);
+            out.raw("ref", &format!("{{\"type\":\"{kind}\",\"{member}\":{name}}}"));
+            for (key, raw) in params
+                .iter()
+                .filter(|(key, _)| matches!(*key, "argument" | "context"))
+            {
+                out.raw(key, raw);
+            }
+        }
+        _ => {
+            if let Some(raw) = cx.call.arguments {
+                out.raw("arguments", raw);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The reference of a completion, with the name as the server knows it.
+fn reference(operation: Operation, params: &Object<'_>, name: &str) -> Result<String, CallError> {
+    let raw = params
+        .get("ref")
+        .ok_or_else(|| invalid("`params.ref` is missing".into()))?;
+    if operation == Operation::CompleteResource {
+        return Ok(raw.to_owned());
+    }
+    let object = Object::parse(raw).map_err(|e| invalid(format!("`params.ref`: {e}")))?;
+    let mut out = format!("{{\"name\":{}", json::quote(name));
+    for (key, raw) in object.iter().filter(|(key, _)| *key != "name") {
+        out.push(',');
+        out.push_str(&json::quote(key));
+        out.push(':');
+        out.push_str(raw);
+    }
+    out.push('}');
+    Ok(out)
+}
+
+/// What the caller put into `_meta` for the tool goes on; what is about the connection is ours.
+fn meta(out: &mut Writer, id: u64, cx: &CallContext<'_>, version: ProtocolVersion) -> Result<(), CallError> {
+    out.open_meta(version);
+    if let Some(raw) = cx.call.meta.raw {
+        let given = Object::parse(raw).map_err(|e| invalid(format!("`_meta`: {e}")))?;
+        for (key, raw) in given.iter() {
+            if key != "progressToken" && !key.starts_with(PROTOCOL_PREFIX) {
+                out.raw(key, raw);
+            }
+        }
+    }
+    // Progress of a tool extends the call's time whether or not the caller wants to see it, so that a call has the same
+    // fate through every door.
+    if cx.call.operation == Operation::CallTool || cx.call.client.wants_progress() {
+        out.raw("progressToken", &id.to_string());
+    }
+    if version.is_modern()
+        && let Some(level) = LogLevel::ALL
+            .into_iter()
+            .find(|level| cx.call.client.wants_log(*level))
+    {
+        out.str("io.modelcontextprotocol/logLevel", level.as_str());
+    }
+    Ok(())
+}
+
+fn invalid(message: String) -> CallError {
+    CallError::new(ErrorCode::InvalidRequest, message)
+}
+
+/// The headers that repeat parameters of a tool (2026-07-28 basic/transports/streamable-http).
+pub(crate) fn param_headers(cx: &CallContext<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, CallError> {
+    let Some(tool) = cx.tool.filter(|tool| !tool.param_headers.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let parsed;
+    let arguments = match &cx.arguments.value {
+        Some(value) => value,
+        None => {
+            parsed =
+                serde_json::from_str(cx.arguments.raw).map_err(|e| invalid(format!("arguments: {e}")))?;
+            &parsed
+        }
+    };
+    Ok(tool
+        .param_headers
+        .iter()
+        .filter_map(|param| param_header(param, arguments))
+        .collect())
+}
+
+/// Absent and `null` parameters have no header.
+fn param_header(param: &ParamHeader, arguments: &Value) -> Option<(HeaderName, HeaderValue)> {
+    let value = param
+        .path
+        .iter()
+        .try_fold(arguments, |value, key| value.get(key))?;
+    let text = match (param.kind, value) {
+        (_, Value::Null) => return None,
+        (HeaderKind::String, Value::String(text)) => encode_value(text).into_owned(),
+        (_, Value::String(text)) => encode_value(text).into_owned(),
+        (_, other) => other.to_string(),
+    };
+    let name = HeaderName::from_bytes(param.header.as_bytes()).ok()?;
+    Some((name, HeaderValue::from_str(&text).ok()?))
+}
+
+/// The reply of a call from the raw result.
+pub(crate) fn reply(name: &str, result: Bytes, version: ProtocolVersion) -> Result<Reply, CallError> {
+    let broken = |what: String| {
+        CallError::new(ErrorCode::UpstreamError, format!("server `{name}`: {what}"))
+            .with_rule("upstream.protocol")
+            .maybe_ran()
+    };
+    let payload =
+        Payload::relayed(result.into()).map_err(|e| broken(format!("its result cannot be used: {e}")))?;
+    if version.is_modern() && payload.has_modern_members() {
+        let object = Object::parse(payload.as_str()).map_err(|e| broken(e.to_string()))?;
+        match object.get_str("resultType").as_deref() {
+            None | Some("complete") => {}
+            Some("input_required") => {
+                return Err(broken(
+                    "it asked for input during the call, which this gateway does not relay and did not say it could \
+                     answer; the call has not ended"
+                        .into(),
+                ));
+            }
+            Some(other) => {
+                let other: String = other.chars().take(50).collect();
+                return Err(broken(format!(
+                    "it answered with a result of type `{other}`, which was not offered to it"
+                )));
+            }
+        }
+    }
+    Ok(Reply::Complete(payload))
+}
+
+/// Revisions have different codes for a resource that does not exist.
+pub(crate) fn error_code(mut error: RpcError, cx: &CallContext<'_>, version: ProtocolVersion) -> RpcError {
+    if cx.call.operation == Operation::ReadResource && error.code == version.resource_not_found_code() {
+        error.code = cx.call.version.resource_not_found_code();
+    }
+    error
+}
