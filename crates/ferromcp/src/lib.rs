@@ -24,6 +24,9 @@
 //! [`serve_http`](Server::serve_http) in the place of `serve_stdio` offers the same over Streamable
 //! HTTP at `/mcp` and REST at `/v1`.
 //!
+//! In `Cargo.toml`, beside `ferromcp`: `serde` with `derive`, `schemars` 1 (both derives name their
+//! crates), and `tokio` with `macros` and `rt-multi-thread`.
+//!
 //! # Learn it in this order
 //!
 //! 1. [`Tool`]: functions as tools, what they take and return. [`Json`] gives structured output with
@@ -121,5 +124,5 @@ pub use tool::{BlockingHandler, Json, RawSchema, TaskSupport, Tool, ToolOutput, 
 pub use ferromcp_core as core;
 pub use ferromcp_core::{Door, Gateway, InputKind, Policy, Principal, RequestId};
 pub use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion};
-pub use schemars::JsonSchema;
+pub use schemars::{self, JsonSchema};
 pub use serde_json::Value;

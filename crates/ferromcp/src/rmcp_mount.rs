@@ -77,6 +77,15 @@ struct Lists {
     prompts: Vec<Spec>,
 }
 
+impl Lists {
+    fn put_into(self, listing: &mut Listing) {
+        listing.tools = self.tools;
+        listing.resources = self.resources;
+        listing.templates = self.templates;
+        listing.prompts = self.prompts;
+    }
+}
+
 /// Why an rmcp handler could not be mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RmcpError {
@@ -202,10 +211,7 @@ impl Connection {
         listing.prefix = Arc::clone(prefix);
         listing.offers = self.facts.offers;
         listing.instructions.clone_from(&self.facts.instructions);
-        listing.tools = lists.tools;
-        listing.resources = lists.resources;
-        listing.templates = lists.templates;
-        listing.prompts = lists.prompts;
+        lists.put_into(&mut listing);
         listing
     }
 
@@ -240,15 +246,9 @@ async fn follow(connection: Weak<Connection>, wire: Arc<Wire>) {
         };
         match change {
             Change::Lists => match list(&wire, &connection.facts.offers).await {
-                Ok(lists) => connection.republish(|listing| {
-                    let lists = lists.clone();
-                    listing.tools = lists.tools;
-                    listing.resources = lists.resources;
-                    listing.templates = lists.templates;
-                    listing.prompts = lists.prompts;
-                }),
+                Ok(lists) => connection.republish(|listing| lists.clone().put_into(listing)),
                 Err(e) => {
-                    tracing::warn!(source = %connection.name, error = %e, "changed lists cannot be read")
+                    tracing::warn!(source = %connection.name, error = %e, "changed lists cannot be read");
                 }
             },
             Change::Resource(uri) => {

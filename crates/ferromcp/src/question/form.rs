@@ -165,7 +165,7 @@ fn flat_field(field: Value) -> Result<Value, String> {
         Some("boolean") => &[],
         Some("array") => {
             let items = field.remove("items").ok_or("is a list of anything")?;
-            field.insert("items".into(), choices(items)?);
+            field.insert("items".into(), choices(&items)?);
             &ARRAY
         }
         Some("object") => return Err("is a struct of its own; forms are flat".into()),
@@ -245,7 +245,7 @@ fn titled(options: Value) -> Result<Value, String> {
 }
 
 /// Items of a list of choices.
-fn choices(items: Value) -> Result<Value, String> {
+fn choices(items: &Value) -> Result<Value, String> {
     if let Some(options) = items.get("oneOf") {
         return Ok(json!({ "anyOf": titled(options.clone())? }));
     }
