@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use http::header::{EXPECT, HeaderMap};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
@@ -36,7 +37,12 @@ pub(crate) enum BodyError {
 }
 
 /// Reads a whole body. A body that arrives in one piece is not copied.
-pub(crate) async fn read(body: Incoming, max: usize, idle: Duration) -> Result<Bytes, BodyError> {
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Incoming,
+    max: usize,
+    idle: Duration,
+) -> Result<Bytes, BodyError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut reader = Reader {
         body,
@@ -45,7 +51,12 @@ pub(crate) async fn read(body: Incoming, max: usize, idle: Duration) -> Result<B
         timer: None,
     };
     if announced > max {
-        return Err(reader.refuse().await);
+        // A client that asks first has sent nothing yet, and must not be told to go on.
+        return if headers.contains_key(EXPECT) {
+            Err(BodyError::TooLarge)
+        } else {
+            Err(reader.refuse().await)
+        };
     }
     let Some(first) = reader.next().await? else {
         return Ok(Bytes::new());
@@ -120,8 +131,7 @@ impl Reader {
     }
 
     /// Takes in some more of a body that is too large: closing with unread data resets the
-    /// connection, and the client would never see why. A client that asked first
-    /// (`Expect: 100-continue`) has not sent anything yet, and is not asked to.
+    /// connection, and the client would never see why.
     async fn refuse(&mut self) -> BodyError {
         let mut drained = 0;
         let drain = async {

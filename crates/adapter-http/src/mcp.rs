@@ -67,7 +67,7 @@ async fn take_in(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Runn
     media::require_json(&headers)?;
     let token = owned_token(&headers)?;
     let settings = site.settings();
-    let bytes = body::read(body, settings.max_body, settings.body_timeout)
+    let bytes = body::read(&headers, body, settings.max_body, settings.body_timeout)
         .await
         .map_err(|e| Refusal::body(e, settings.max_body))?;
     let pipe = Pipe::new(accepts.events);
@@ -364,6 +364,3 @@ impl Headers for View<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -63,11 +63,6 @@ impl Keeper {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.budget.used()
-    }
 }
 
 /// What one session keeps.

@@ -27,7 +27,7 @@ async fn answered(site: &Site, request: Request<Incoming>) -> Result<Response<Bo
     media::require_json(&head.headers)?;
     let credential = credential(&head.headers)?;
     let settings = site.settings();
-    let bytes = body::read(body, settings.max_body, settings.body_timeout)
+    let bytes = body::read(&head.headers, body, settings.max_body, settings.body_timeout)
         .await
         .map_err(|e| Refusal::body(e, settings.max_body))?;
     let wanted = CallRequest::parse(&bytes)?;

@@ -15,8 +15,6 @@ use tokio::net::TcpStream;
 use super::control::{Control, Order};
 use crate::route::Service;
 
-/// Most header lines of a request.
-const MAX_HEADERS: usize = 100;
 /// Largest request head, and largest read buffer of a connection, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
 /// Most requests at a time on one HTTP/2 connection.
@@ -68,9 +66,10 @@ async fn talk(stream: TcpStream, control: Arc<Control>, service: Service) {
 }
 
 async fn talk_http1(io: TokioIo<Watched>, control: &Control, service: Service) -> Result<(), hyper::Error> {
+    // At most 100 header lines: the default, which unlike a number set here is parsed on the stack.
     let mut connection = pin!(
         http1::Builder::new()
-            .max_headers(MAX_HEADERS)
+            .max_header_size(MAX_BUFFER)
             .max_buf_size(MAX_BUFFER)
             .serve_connection(io, service)
     );

@@ -1,0 +1,15 @@
+//! The HTTP doors over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod bad_input;
+mod connections;
+mod hosts;
+mod legacy;
+mod modern;
+mod openapi;
+mod rest;
+mod support;
