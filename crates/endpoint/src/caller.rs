@@ -10,7 +10,7 @@ use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, json};
 use crate::capability;
 use crate::incoming::Outlet;
 use crate::render;
-use crate::session::{QuestionGuard, Session};
+use crate::session::{NotAsked, QuestionGuard, Session};
 
 /// The client of one request.
 pub(crate) struct Caller<'a> {
@@ -144,16 +144,14 @@ impl Caller<'_> {
             ))
             .with_rule("client.capability"));
         }
-        let Some(guard) = session.question(self.max_questions) else {
-            return Err(CallError::new(
+        let guard = session.question(self.max_questions).map_err(|why| match why {
+            NotAsked::Full(max) => CallError::new(
                 ErrorCode::Unavailable,
-                format!(
-                    "{} questions to this client are open already; answer them first",
-                    self.max_questions
-                ),
+                format!("{max} questions to this client are open already; answer them first"),
             )
-            .with_rule("session.max_questions"));
-        };
+            .with_rule("session.max_questions"),
+            NotAsked::Closed => gone(),
+        })?;
         let mut open = Open {
             guard,
             outlet: self.outlet,
@@ -175,12 +173,16 @@ impl Caller<'_> {
         match answer {
             Some(Ok(result)) => Ok(result),
             Some(Err(error)) => Err(CallError::rpc(error)),
-            None => Err(CallError::new(
-                ErrorCode::Cancelled,
-                "the session ended before the client answered",
-            )),
+            None => Err(gone()),
         }
     }
+}
+
+fn gone() -> CallError {
+    CallError::new(
+        ErrorCode::Unavailable,
+        "the client cannot answer questions any more: its input has ended",
+    )
 }
 
 /// A question that was sent; tells the client if nobody waits for the answer any more.

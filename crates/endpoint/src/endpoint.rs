@@ -222,6 +222,12 @@ impl Endpoint {
         Feed::new(&self.gateway, Arc::clone(session))
     }
 
+    /// Nothing more will come in over a connection, though its running requests may still be
+    /// answered: questions that are open on it fail.
+    pub fn input_ended(&self, session: &Session) {
+        session.close_questions();
+    }
+
     /// Ends a session or a connection (DELETE, end of input): running requests are cancelled, and
     /// the id is unknown from now on.
     pub fn end(&self, session: &Session) {

@@ -51,6 +51,8 @@ struct State {
     questions: Vec<Question>,
     next: u64,
     watches: Vec<Watch>,
+    /// Nobody can answer questions any more.
+    mute: bool,
 }
 
 struct Running {
@@ -73,6 +75,15 @@ pub(crate) enum NotStarted {
     Full(usize),
     /// The session has ended.
     Ended,
+}
+
+/// Why a question cannot be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAsked {
+    /// So many are open already.
+    Full(usize),
+    /// Nobody can answer any more.
+    Closed,
 }
 
 impl Session {
@@ -228,21 +239,34 @@ impl Session {
         found.is_some()
     }
 
-    /// Opens a question to the client. `None` if too many are open or the session has ended.
-    pub(crate) fn question(self: &Arc<Self>, max: usize) -> Option<QuestionGuard> {
+    /// Opens a question to the client.
+    pub(crate) fn question(self: &Arc<Self>, max: usize) -> Result<QuestionGuard, NotAsked> {
         let mut state = self.state();
-        if state.questions.len() >= max || self.is_ended() {
-            return None;
+        if state.mute || self.is_ended() {
+            return Err(NotAsked::Closed);
+        }
+        if state.questions.len() >= max {
+            return Err(NotAsked::Full(max));
         }
         state.next += 1;
         let id = state.next;
         let (sender, receiver) = oneshot::channel();
         state.questions.push(Question { id, answer: sender });
-        Some(QuestionGuard {
+        Ok(QuestionGuard {
             session: Arc::clone(self),
             id,
             receiver,
         })
+    }
+
+    /// Fails open questions and those to come.
+    pub(crate) fn close_questions(&self) {
+        let questions = {
+            let mut state = self.state();
+            state.mute = true;
+            std::mem::take(&mut state.questions)
+        };
+        drop(questions);
     }
 
     /// Takes in the client's answer to a question. Unknown and late ones are dropped.

@@ -19,12 +19,17 @@ impl Stop {
         self.waker.wake();
     }
 
+    /// True once [`Self::set`] was called.
+    pub(crate) fn is_set(&self) -> bool {
+        self.set.load(Ordering::Acquire)
+    }
+
     /// Ready once [`Self::set`] was called. One task may wait at a time.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if !self.set.load(Ordering::Acquire) {
+        if !self.is_set() {
             self.waker.register(cx.waker());
             // It may have been set between the look and the registration.
-            if !self.set.load(Ordering::Acquire) {
+            if !self.is_set() {
                 return Poll::Pending;
             }
         }

@@ -105,6 +105,10 @@ fn interaction(cx: &Cx<'_, '_>, operation: Operation) -> Interaction {
 async fn unless_stopped<F: Future>(running: Option<&RunningGuard>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|task| {
+        // Looked at first: what was cancelled is not answered, even if it is done by now.
+        if running.is_some_and(|running| running.stop().is_set()) {
+            return Poll::Ready(None);
+        }
         if let Poll::Ready(output) = future.as_mut().poll(task) {
             return Poll::Ready(Some(output));
         }
