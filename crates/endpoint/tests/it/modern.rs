@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::support::{META, Sent, body, fixture, fixture_with, headers, params};
 
+/// Header names and values.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 fn server_info(result: &Value) -> &Value {
     &result["_meta"]["io.modelcontextprotocol/serverInfo"]
 }
@@ -363,7 +366,7 @@ async fn versions_and_headers_are_checked_in_order() {
         )
     };
     let method = ("mcp-method", "server/discover");
-    let cases: [(&str, &[(&str, &str)], i64); 9] = [
+    let cases: [(&str, Fields<'_>, i64); 9] = [
         ("2026-07-28", &[method], -32020),
         ("v999", &[("mcp-protocol-version", "2026-07-28"), method], -32020),
         (
@@ -435,7 +438,7 @@ async fn names_and_parameters_in_headers_must_match() {
         )
     };
     let plain = r#"{"msg":"x"}"#;
-    let cases: [(&[(&str, &str)], &str, bool); 20] = [
+    let cases: [(Fields<'_>, &str, bool); 20] = [
         (&[], plain, false),
         (&[("mcp-name", "Echo")], plain, false),
         (&[("mcp-name", "echo"), ("mcp-name", "echo")], plain, false),
