@@ -170,7 +170,9 @@ impl KeyForm {
     pub(crate) fn check(self, key: &str) -> Result<(), Wrong> {
         match self {
             Self::ServerId => identifier(key),
-            Self::Variable if key.is_empty() || key.contains(['=', '\0']) || key.len() > 256 => {
+            Self::Variable
+                if key.is_empty() || key.len() > 256 || key.contains('=') || !looks_like_name(key) =>
+            {
                 wrong("not a name for an environment variable")
             }
             Self::Variable => Ok(()),
@@ -181,7 +183,7 @@ impl KeyForm {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::ServerId => "an id of 1 to 32 of A-Z a-z 0-9 _ -, without `__` and not ending in `_`",
-            Self::Variable => "the name of an environment variable, without `=`",
+            Self::Variable => "the name of an environment variable",
             Self::Header => "the name of an HTTP header that FerroMCP does not set itself",
         }
     }
@@ -190,10 +192,15 @@ impl KeyForm {
     pub(crate) fn pattern(self) -> &'static str {
         match self {
             Self::ServerId => "^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$",
-            Self::Variable => "^[^=]+$",
+            Self::Variable => r#"^[^=:{}\[\]"'\\]+$"#,
             Self::Header => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
         }
     }
+}
+
+/// What any key of the file must look like.
+pub(crate) fn looks_like_name(key: &str) -> bool {
+    !key.contains(|c: char| c.is_control() || "{}[]:\"'\\".contains(c))
 }
 
 /// The rule for ids: tool names are `PREFIX__TOOL`, so the first `__` must be the one between the two.

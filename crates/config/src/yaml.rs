@@ -11,6 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 use crate::node::{Data, Entry, Node};
 use crate::problem::{Problem, Problems, push_index, push_key, quote};
 use crate::source::{CharIndex, Span};
+use crate::text::looks_like_name;
 
 /// Deepest nesting of lists and mappings. The deepest setting needs 5.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -217,7 +218,7 @@ impl Composer<'_, '_> {
                         *key = Some(Key::Refused);
                         let path = self.path();
                         self.problems.push((*problem).inside(&path));
-                        if matches!(*node.data, Data::Map(_) | Data::Seq(_)) {
+                        if !is_name(&node) {
                             self.problems.mask(node);
                         }
                     }
@@ -278,6 +279,12 @@ impl Composer<'_, '_> {
     }
 }
 
+/// Keys are shown in errors, so only what looks like a name is one: a piece of the file that became a key by mistake
+/// could have anything in it.
+fn is_name(key: &Node) -> bool {
+    matches!(&*key.data, Data::Scalar(scalar) if looks_like_name(&scalar.text))
+}
+
 /// The key, or why it cannot be one. The problem's path is the key alone.
 fn accept_key(node: &Node, seen: &mut HashMap<String, usize>, text: &str) -> Result<Key, Box<Problem>> {
     let Data::Scalar(scalar) = &*node.data else {
@@ -288,6 +295,12 @@ fn accept_key(node: &Node, seen: &mut HashMap<String, usize>, text: &str) -> Res
                 .into(),
         );
     };
+    if !is_name(node) {
+        let at = node.span.start;
+        return Err(Problem::new(at..at, "", "this text cannot be a key")
+            .expected("a name without line breaks, quotes, brackets, colons and backslashes")
+            .into());
+    }
     if scalar.plain && scalar.text == "<<" {
         return Err(Problem::new(
             node.span.clone(),

@@ -119,6 +119,7 @@ fn syntax_errors() {
         "log: !custom { level: !!str info }\n",
         "log: { <<: { level: info } }\n",
         "? [a, b]\n: c\n",
+        "? |\n  TOKEN: hunter2\n",
         "- a\n- b\n",
         "just text\n",
         "42\n",

@@ -68,7 +68,7 @@ fn near_yaml() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(500))]
 
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
