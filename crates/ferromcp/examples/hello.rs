@@ -1,5 +1,3 @@
-//! The ten-line server of the README: `cargo run -p ferromcp --example hello`.
-
 use ferromcp::{JsonSchema, Server, Tool};
 
 #[derive(serde::Deserialize, JsonSchema)]

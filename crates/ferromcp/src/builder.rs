@@ -35,6 +35,7 @@ pub struct ServerBuilder {
     source: Option<String>,
     prefix: String,
     policy: Policy,
+    timeout: Option<Duration>,
     observer: Box<dyn Observer>,
     tasks: TaskLimits,
     tools: Vec<Tool>,
@@ -57,6 +58,7 @@ impl ServerBuilder {
             source: None,
             prefix: String::new(),
             policy: Policy::default(),
+            timeout: None,
             observer: Box::new(()),
             tasks: TaskLimits::default(),
             tools: Vec::new(),
@@ -132,17 +134,18 @@ impl ServerBuilder {
         self
     }
 
-    /// Limits of the pipeline: sizes, deadlines, schema checks. See [`Policy`].
+    /// Limits of the pipeline: sizes, deadlines, schema checks. See [`Policy`]. For a server that is
+    /// mounted in another, it is the other's policy that counts.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// A call that shows no progress for this long has failed. Default 30 s.
+    /// A call that shows no progress for this long has failed. Default: the policy's, 30 s.
     #[must_use]
     pub fn timeout(mut self, idle: Duration) -> Self {
-        self.policy.idle_timeout = idle;
+        self.timeout = Some(idle);
         self
     }
 
@@ -203,16 +206,12 @@ impl ServerBuilder {
         }
         BuildError::check(problems)?;
         parts.note_offers();
-        // They travel with the listing, so that they are there too where the server is mounted.
-        let instructions = self.identity.instructions.take();
-        let shared = Shared::new(
-            source.into(),
-            self.prefix.into(),
-            instructions,
-            Tasks::new(self.tasks),
-            self.on_watch,
-            parts,
-        );
+        let mut shared = Shared::new(source.into(), Tasks::new(self.tasks), parts);
+        shared.prefix = self.prefix.into();
+        // It travels with the listing, so that it is there too where the server is mounted.
+        shared.instructions = self.identity.instructions.take();
+        shared.timeout = self.timeout;
+        shared.on_watch = self.on_watch;
         Ok(Server {
             shared: Arc::new(shared),
             identity: self.identity,

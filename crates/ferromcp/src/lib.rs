@@ -1,21 +1,8 @@
 //! FerroMCP for Rust developers: write tools as functions, get a guarded MCP server.
 //!
-//! ```no_run
-//! use ferromcp::{JsonSchema, Server, Tool};
-//!
-//! #[derive(serde::Deserialize, JsonSchema)]
-//! struct Greet {
-//!     /// Whom to greet.
-//!     name: String,
-//! }
-//!
-//! #[tokio::main]
-//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let greet = Tool::new("greet", "Says hello", |args: Greet| async move { format!("Hello, {}!", args.name) });
-//!     Server::builder("hello", "1.0.0").tool(greet).build()?.serve_stdio().await?;
-//!     Ok(())
-//! }
-//! ```
+#![doc = "```no_run"]
+#![doc = include_str!("../examples/hello.rs")]
+#![doc = "```"]
 //!
 //! That program is an MCP server for clients of every protocol revision from 2024-11-05 to
 //! 2026-07-28. Each call passes the same pipeline as in the `ferromcp` gateway: arguments are bounded

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use ferromcp_core::{Event, Gateway, Identity, Listing, Observer, Offers, Policy, Principal, Source, Spec};
 
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) prefix: Arc<str>,
     pub(crate) instructions: Option<String>,
+    /// Idle deadline of its calls, if its author set one.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) tasks: Tasks,
     pub(crate) on_watch: Option<OnWatch>,
     parts: Mutex<Parts>,
@@ -58,20 +61,15 @@ impl Parts {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        name: Arc<str>,
-        prefix: Arc<str>,
-        instructions: Option<String>,
-        tasks: Tasks,
-        on_watch: Option<OnWatch>,
-        parts: Parts,
-    ) -> Self {
+    /// Without a prefix, instructions, a timeout or a listener for watchers.
+    pub(crate) fn new(name: Arc<str>, tasks: Tasks, parts: Parts) -> Self {
         Self {
             name,
-            prefix,
-            instructions,
+            prefix: "".into(),
+            instructions: None,
+            timeout: None,
             tasks,
-            on_watch,
+            on_watch: None,
             parts: Mutex::new(parts),
             gateways: Mutex::default(),
         }
@@ -101,6 +99,7 @@ impl Shared {
         listing.prefix = Arc::clone(&self.prefix);
         listing.offers = parts.offers;
         listing.instructions.clone_from(&self.instructions);
+        listing.timeout = self.timeout;
         listing.tools = parts.tools.iter().map(|(_, s)| s.clone()).collect();
         listing.resources = parts.resources.iter().map(|(_, s)| s.clone()).collect();
         listing.templates = parts.templates.iter().map(|(_, s)| s.clone()).collect();

@@ -185,3 +185,6 @@ fn answers(cx: &CallContext<'_>) -> Result<Vec<(String, String)>, CallError> {
         .map(|(key, raw)| (key.to_owned(), raw.to_owned()))
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,4 +7,5 @@ mod listing;
 mod parts;
 #[cfg(feature = "rmcp")]
 mod rmcp;
+mod serving;
 mod tasks;

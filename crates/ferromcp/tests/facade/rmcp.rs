@@ -5,13 +5,14 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ferromcp::core::{Operation, SourceState};
+use ferromcp::core::{Event, Operation, SourceState};
 use ferromcp::{RmcpServer, Server, Tool};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
-    CallToolResult, ContentBlock, CreateMessageRequestParams, SamplingMessage, ServerCapabilities,
-    ServerConfig,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CreateMessageRequestParams,
+    ListToolsResult, PaginatedRequestParams, SamplingMessage, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router};
@@ -81,6 +82,62 @@ impl ServerHandler for Calculator {
         )
         .with_instructions("Calculates")
     }
+}
+
+/// Has one tool, which adds another.
+#[derive(Default)]
+struct Growing {
+    grown: AtomicBool,
+}
+
+impl ServerHandler for Growing {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_tool_list_changed()
+                .build(),
+        )
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let mut tools = vec![rmcp::model::Tool::new("grow", "", Arc::default())];
+        if self.grown.load(Ordering::SeqCst) {
+            tools.push(rmcp::model::Tool::new("new", "", Arc::default()));
+        }
+        Ok(ListToolsResult::with_all_items(tools))
+    }
+
+    async fn call_tool(
+        &self,
+        _: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        self.grown.store(true, Ordering::SeqCst);
+        let _ = context.peer.notify_tool_list_changed().await;
+        Ok(CallToolResult::success(vec![]).into())
+    }
+}
+
+#[tokio::test]
+async fn changes_of_its_lists_are_followed() {
+    let growing = RmcpServer::connect("growing", Growing::default())
+        .await
+        .unwrap()
+        .prefix("g");
+    let gateway = gateway(Server::builder("s", "1").mount(growing));
+    let mut events = gateway.events();
+    assert!(gateway.snapshot().catalog.tool("g__new").is_none());
+    Scripted::legacy()
+        .tool(&gateway, "g__grow", json!({}))
+        .await
+        .unwrap();
+    assert!(matches!(events.recv().await.unwrap(), Event::ToolsChanged));
+    assert!(gateway.snapshot().catalog.tool("g__new").is_some());
 }
 
 async fn mounted(calculator: Calculator) -> Arc<ferromcp::Gateway> {
