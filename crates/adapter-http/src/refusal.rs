@@ -108,15 +108,21 @@ impl Refusal {
         self.finish(out)
     }
 
-    /// The answer of the MCP door: an error response without an id, because none was read.
+    /// The answer of the MCP door: an error response that has no id, because none was read
+    /// (2025-11-25 basic/transports, "Sending Messages to the Server").
     pub(crate) fn rpc(&self) -> Response<Body> {
         let mut out = Vec::with_capacity(120 + self.message.len());
         let error = RpcError::new(self.code.rpc_code(), self.message.clone().into_owned());
-        write_error_response(&mut out, Some("null"), &error);
+        write_error_response(&mut out, None, &error);
         self.finish(out)
     }
 
     fn finish(&self, body: Vec<u8>) -> Response<Body> {
+        tracing::debug!(
+            status = self.status.as_u16(),
+            message = &*self.message,
+            "request refused"
+        );
         let mut response = json_response(self.status, body);
         let headers = response.headers_mut();
         if let Some(allow) = self.allow {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use ferromcp_core::{ErrorCode, Gateway};
 use ferromcp_endpoint::Endpoint;
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
@@ -230,26 +231,43 @@ fn route(site: &Arc<Site>, request: Request<Incoming>) -> Work {
     if request.method() == Method::OPTIONS {
         return cors::preflight(&request, allowed_methods(path)).into();
     }
-    let method = match *request.method() {
-        Method::HEAD => Method::GET,
-        ref method => method.clone(),
-    };
     if path == MCP {
         return mcp_door(site, request);
     }
+    if request.method() == Method::HEAD {
+        return head(rest_door(site, request, &Method::GET));
+    }
+    let method = request.method().clone();
+    rest_door(site, request, &method)
+}
+
+fn rest_door(site: &Arc<Site>, request: Request<Incoming>, method: &Method) -> Work {
+    let path = request.uri().path();
     match (path, method) {
-        ("/v1/tools/call", Method::POST) => Work::run(rest::call(Arc::clone(site), request)),
-        ("/v1/tools", Method::GET) => rest::list(site, &request).into(),
-        ("/v1/openapi.json", Method::GET) => openapi::answer().into(),
-        ("/healthz", Method::GET) => health::live().into(),
-        ("/readyz", Method::GET) => health::ready(site).into(),
-        ("/health", Method::GET) => health::components(site).into(),
-        ("/", Method::GET) => health::index(site).into(),
+        ("/v1/tools/call", &Method::POST) => Work::run(rest::call(Arc::clone(site), request)),
+        ("/v1/tools", &Method::GET) => rest::list(site, &request).into(),
+        ("/v1/openapi.json", &Method::GET) => openapi::answer().into(),
+        ("/healthz", &Method::GET) => health::live().into(),
+        ("/readyz", &Method::GET) => health::ready(site).into(),
+        ("/health", &Method::GET) => health::components(site).into(),
+        ("/", &Method::GET) => health::index(site).into(),
         _ => match allowed_methods(path) {
             Some(allow) => Work::refuse(path, &Refusal::method(allow)),
             None => Work::refuse(path, &unknown(path)),
         },
     }
+}
+
+/// The answer without its body, but with its length.
+fn head(work: Work) -> Work {
+    let Work::Done(Some(mut response)) = work else {
+        return work;
+    };
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    if let Some(length) = http_body::Body::size_hint(&body).exact() {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    response.into()
 }
 
 fn mcp_door(site: &Arc<Site>, request: Request<Incoming>) -> Work {

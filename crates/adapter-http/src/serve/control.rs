@@ -32,8 +32,10 @@ enum Phase {
     Idle = 0,
     /// Has begun a request head.
     Head = 1,
-    /// Is being answered, or speaks HTTP/2, which looks after itself.
+    /// Is being answered.
     Busy = 2,
+    /// Speaks HTTP/2, which looks after itself with pings. Stays so.
+    Exempt = 3,
 }
 
 /// What the server wants of a connection.
@@ -71,6 +73,9 @@ impl Control {
     }
 
     fn enter(&self, phase: Phase) {
+        if self.phase.load(Ordering::Relaxed) & 0xff == Phase::Exempt as u64 {
+            return;
+        }
         self.phase
             .store(u64::from(self.clock.now()) << 8 | phase as u64, Ordering::Relaxed);
     }
@@ -84,7 +89,7 @@ impl Control {
 
     /// The connection speaks HTTP/2: only pings can tell whether it is alive.
     pub(crate) fn exempt(&self) {
-        self.enter(Phase::Busy);
+        self.enter(Phase::Exempt);
     }
 
     /// A request is being answered until the guard is dropped.
@@ -138,3 +143,6 @@ impl Drop for Busy {
         self.0.enter(Phase::Idle);
     }
 }
+
+#[cfg(test)]
+mod tests;

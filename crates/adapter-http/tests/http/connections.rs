@@ -212,6 +212,22 @@ async fn http2_with_prior_knowledge_is_served() {
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(body["output"], n.to_string());
     }
+    let head = http::Request::head(format!("http://{}/health", server.address))
+        .body(Full::new(bytes::Bytes::new()))
+        .expect("a request");
+    let answer = patiently("an answer", sender.send_request(head))
+        .await
+        .expect("an answer");
+    assert!(answer.headers().contains_key("content-length"));
+    assert!(
+        answer
+            .into_body()
+            .collect()
+            .await
+            .expect("a body")
+            .to_bytes()
+            .is_empty()
+    );
     drop(sender);
     server.stop().await;
     let _ = patiently("the connection to end", connection).await;

@@ -402,14 +402,11 @@ impl Client {
 
     /// False at the end of the connection.
     async fn more(&mut self) -> bool {
-        let mut part = [0; 16 << 10];
-        match patiently("bytes of the server", self.stream.read(&mut part)).await {
-            Ok(0) | Err(_) => false,
-            Ok(count) => {
-                self.buffer.extend_from_slice(&part[..count]);
-                true
-            }
-        }
+        self.buffer.reserve(4096);
+        let read = self.stream.read_buf(&mut self.buffer);
+        patiently("bytes of the server", read)
+            .await
+            .is_ok_and(|count| count > 0)
     }
 
     /// True once the server closed the connection without sending anything more.
