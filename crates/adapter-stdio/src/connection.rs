@@ -13,6 +13,7 @@ use ferromcp_protocol::lines::{LineError, LineSplitter};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::outgoing::{self, Gone, Outgoing};
@@ -49,11 +50,14 @@ pub async fn serve(
         outgoing,
         calls: JoinSet::new(),
         streams: JoinSet::new(),
+        stopping: CancellationToken::new(),
     };
     let feed = connection.endpoint.feed(&connection.session);
-    connection
-        .streams
-        .spawn(relay_feed(feed, connection.outgoing.clone()));
+    connection.streams.spawn(relay_feed(
+        feed,
+        connection.outgoing.clone(),
+        connection.stopping.clone(),
+    ));
     let read = connection.read(reader, settings.max_line, shutdown).await;
     connection
         .finish(read, writer, Instant::now() + settings.drain)
@@ -68,6 +72,8 @@ struct Connection {
     calls: JoinSet<()>,
     /// Subscriptions and the feed: they end with the connection.
     streams: JoinSet<()>,
+    /// Tells the streams that we stop.
+    stopping: CancellationToken,
 }
 
 /// Why reading stopped.
@@ -152,8 +158,8 @@ impl Connection {
         match answer.body {
             Body::Json(message) => self.outgoing.deliver(message).await,
             Body::Listen(subscription) => {
-                self.streams
-                    .spawn(relay_subscription(subscription, self.outgoing.clone()));
+                let relay = relay_subscription(subscription, self.outgoing.clone(), self.stopping.clone());
+                self.streams.spawn(relay);
                 Ok(())
             }
             Body::None | Body::Cancelled => Ok(()),
@@ -176,10 +182,9 @@ impl Connection {
             }
             Ok(Stopped::Shutdown) => {
                 drained = all(&mut self.calls, end).await;
-                // Subscriptions end with a result of their own when the gateway drains.
-                if drained && self.endpoint.gateway().is_draining() {
-                    all(&mut self.streams, end).await;
-                }
+                // Subscriptions end with a result of their own.
+                self.stopping.cancel();
+                all(&mut self.streams, end).await;
             }
             Ok(Stopped::Gone) | Err(_) => {}
         }
@@ -228,19 +233,28 @@ async fn exchange(endpoint: Arc<Endpoint>, session: Arc<Session>, outgoing: Outg
         .await
 }
 
-async fn relay_feed(mut feed: Feed, outgoing: Outgoing) {
-    while let Some(message) = feed.next().await {
+async fn relay_feed(mut feed: Feed, outgoing: Outgoing, stopping: CancellationToken) {
+    while let Some(Some(message)) = stopping.run_until_cancelled(feed.next()).await {
         if outgoing.deliver(message).await.is_err() {
             return;
         }
     }
 }
 
-async fn relay_subscription(mut subscription: Box<Subscription>, outgoing: Outgoing) {
-    while let Some(message) = subscription.next().await {
+async fn relay_subscription(
+    mut subscription: Box<Subscription>,
+    outgoing: Outgoing,
+    stopping: CancellationToken,
+) {
+    while let Some(next) = stopping.run_until_cancelled(subscription.next()).await {
+        let Some(message) = next else { return };
         if outgoing.deliver(message).await.is_err() {
             return;
         }
+    }
+    if let Some(result) = subscription.finish() {
+        // An error says that nobody is there to read it.
+        let _ = outgoing.deliver(result).await;
     }
 }
 

@@ -122,7 +122,7 @@ impl Endpoint {
         let session = match incoming.link {
             Link::Connection(session) => Arc::clone(session),
             // 2026-07-28 has no client notifications over HTTP; what comes all the same is ignored.
-            Link::Http(headers) if modern::header_claims(headers) => return Answer::accepted(),
+            Link::Http(headers) if modern::header_claims(headers) => return modern::notification(headers),
             Link::Http(headers) => match self.session_for(headers, incoming.credential, None) {
                 Ok(session) => session,
                 Err(answer) => return answer,

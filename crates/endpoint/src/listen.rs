@@ -61,6 +61,12 @@ impl Subscription {
         }
     }
 
+    /// Ends the subscription from our side: the result of the request, unless it has ended already.
+    /// For doors that stop while the gateway goes on.
+    pub fn finish(self) -> Option<Vec<u8>> {
+        (!self.over).then(|| render::listen_result(&self.id, &self.server_info))
+    }
+
     /// Raw JSON id of the request.
     pub fn id(&self) -> &str {
         &self.id

@@ -47,6 +47,21 @@ pub(crate) fn header_claims(headers: &dyn Headers) -> bool {
     }
 }
 
+/// The answer to a notification over HTTP, which has nothing to say for itself but its version.
+pub(crate) fn notification(headers: &dyn Headers) -> Answer {
+    match headers.field(header::PROTOCOL_VERSION) {
+        HeaderField::Single(raw) if raw.trim_ascii() == ProtocolVersion::LATEST.as_str().as_bytes() => {
+            Answer::accepted()
+        }
+        HeaderField::Single(raw) => Answer::error(None, &unsupported(&String::from_utf8_lossy(raw)), 400),
+        _ => Answer::error(
+            None,
+            &mismatch("one MCP-Protocol-Version header is needed".into()),
+            400,
+        ),
+    }
+}
+
 /// Runs all checks. The error is the answer.
 pub(crate) fn check<'a>(
     snapshot: &Snapshot,

@@ -93,18 +93,44 @@ async fn shutdown_stops_reading_and_ends_subscriptions_gracefully() {
     client.receive().await;
     client.call(1, "wait").await;
     client.entered().await;
-    let (gateway, stop) = (client.gateway.clone(), client.stop.take().unwrap());
+    client.stop.take().unwrap().send(()).unwrap();
+    client.source.gate.add_permits(1);
+    assert_eq!(client.receive().await["id"], 1);
+    let last = client.receive().await;
+    assert_eq!(
+        (&last["id"], &last["result"]["resultType"]),
+        (&json!("sub"), &json!("complete"))
+    );
+    assert_eq!(client.output.next_line().await.unwrap(), None);
+    assert_eq!(client.ended().await, Ended::Clean);
+}
+
+#[tokio::test]
+async fn a_draining_gateway_ends_subscriptions_while_calls_go_on() {
+    let mut client = start();
+    client.initialize("2025-11-25").await;
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                      "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = json!({"_meta": meta, "notifications": {"toolsListChanged": true}});
+    client
+        .send(json!({"jsonrpc": "2.0", "id": "sub", "method": "subscriptions/listen", "params": params}))
+        .await;
+    client.receive().await;
+    client.call(1, "wait").await;
+    client.entered().await;
+    let gateway = client.gateway.clone();
     let drain = tokio::spawn(async move { gateway.drain(Duration::from_secs(30)).await });
     assert_eq!(
         client.receive().await["id"],
         "sub",
         "the result that ends the subscription"
     );
-    stop.send(()).unwrap();
+    client.call(2, "echo").await;
+    assert_eq!(client.receive().await["error"]["code"], -32013);
     client.source.gate.add_permits(1);
     assert_eq!(client.receive().await["id"], 1);
-    assert_eq!(client.output.next_line().await.unwrap(), None);
     assert!(drain.await.unwrap());
+    client.end_input().await;
     assert_eq!(client.ended().await, Ended::Clean);
 }
 

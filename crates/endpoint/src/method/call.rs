@@ -164,8 +164,21 @@ fn failed(cx: &Cx<'_, '_>, operation: Operation, error: &CallError) -> Answer {
             complete(cx, &Payload::error_text(&readable(error)), "complete", None)
         }
         ErrorCode::Unauthenticated => Answer::error(Some(cx.id), &error.to_rpc(), 401),
-        _ => cx.error(&error.to_rpc()),
+        _ => cx.error(&in_era(cx, error.to_rpc())),
     }
+}
+
+/// Codes of earlier revisions that a source relayed must not reach a client of 2026-07-28
+/// (2026-07-28 basic/index, "Error Codes").
+fn in_era(cx: &Cx<'_, '_>, mut error: RpcError) -> RpcError {
+    if cx.modern() {
+        error.code = match error.code {
+            code::LEGACY_RESOURCE_NOT_FOUND => code::INVALID_PARAMS,
+            code::LEGACY_URL_ELICITATION_REQUIRED => code::INTERNAL_ERROR,
+            same => same,
+        };
+    }
+    error
 }
 
 /// The message, and each issue on a line of its own unless the message has it already.

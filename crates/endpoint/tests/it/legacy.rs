@@ -467,6 +467,10 @@ async fn a_session_needs_its_id() {
     );
     let modern = headers(&[("mcp-protocol-version", "2026-07-28")]);
     assert_eq!(fixture.http(&modern, note, &NoOutlet).await.status, 202);
+    let odd = headers(&[("mcp-protocol-version", "2025-13-32")]);
+    let refused = fixture.http(&odd, note, &NoOutlet).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(body(refused)["error"]["code"], -32022);
     let response = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
     assert_eq!(fixture.http(&modern, response, &NoOutlet).await.status, 400);
     assert_eq!(

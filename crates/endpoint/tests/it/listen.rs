@@ -87,6 +87,22 @@ async fn a_draining_server_ends_it_with_a_result() {
 }
 
 #[tokio::test]
+async fn a_door_that_stops_can_end_it_with_the_same_result() {
+    let fixture = fixture();
+    let mut open = subscription(listen(&fixture, json!({}), json!({"toolsListChanged": true})).await);
+    next(&mut open).await;
+    let last: Value = serde_json::from_slice(&open.finish().unwrap()).unwrap();
+    assert_eq!(
+        (&last["id"], &last["result"]["resultType"]),
+        (&json!(1), &json!("complete"))
+    );
+    let mut drained = subscription(listen(&fixture, json!({}), json!({})).await);
+    assert!(fixture.gateway.drain(std::time::Duration::ZERO).await);
+    while drained.next().await.is_some() {}
+    assert_eq!(drained.finish(), None);
+}
+
+#[tokio::test]
 async fn a_slow_listener_is_told_to_look_anew() {
     let fixture = fixture();
     let wanted = json!({"promptsListChanged": true, "resourceSubscriptions": ["test://a"]});

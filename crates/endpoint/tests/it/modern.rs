@@ -82,7 +82,7 @@ async fn lists_are_paged_and_carry_caching_hints() {
         cursor = result.get("nextCursor").cloned();
     }
     assert_eq!(cursor, None);
-    assert_eq!(names.len(), 16);
+    assert_eq!(names.len(), 17);
     assert_eq!(names[0], "echo");
     for (method, member, count) in [
         ("resources/list", "resources", 2),
@@ -258,6 +258,13 @@ async fn errors_have_the_status_of_the_specification() {
     );
     assert_eq!(limited["error"]["code"], -32010);
     assert_eq!(limited["error"]["data"]["rule"], "rate.client");
+
+    let relayed = params(json!({}), json!({"name": "old_code"}));
+    let relayed = body(fixture.modern("tools/call", relayed, &NoOutlet).await);
+    assert_eq!(
+        relayed["error"]["code"], -32602,
+        "-32002 belongs to earlier revisions"
+    );
 
     let bad = json!({"name": "echo", "arguments": {"msg": 5}});
     let bad = body(

@@ -116,6 +116,7 @@ impl TestSource {
                     .with_data("{\"requiredCapabilities\":{\"sampling\":{}}}"),
             )),
             "full" => Err(CallError::new(ErrorCode::RateLimited, "too many").with_rule("rate.client")),
+            "old_code" => Err(CallError::rpc(RpcError::new(-32002, "Resource not found"))),
             "task" => Ok(Reply::Task(Payload::plain(task("test.secret", "working")))),
             "name" => ask(cx, &[("user_name", InputKind::ElicitForm)], None).await,
             "stateful" => ask(cx, &[("user_name", InputKind::ElicitForm)], Some("my state")).await,
@@ -205,7 +206,8 @@ fn prompt(cx: &CallContext<'_>) -> Result<Reply, CallError> {
     )))
 }
 
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 16] = [
+    "old_code",
     "wait",
     "progress",
     "log",
