@@ -16,14 +16,15 @@ use crate::report::{Suite, conclude};
 use crate::{Outcome, suite, workspace};
 
 pub(crate) const HELP: &str = "\
-cargo xtask conformance [--suite NAME] [--scenario NAME] [--url URL] [--release]
+cargo xtask conformance [--suite NAME] [--scenario NAME] [--url URL] [--release] [--no-build]
 
 Runs @modelcontextprotocol/conformance against the fixture (cargo run -p ferromcp --example conformance), which
 it builds, starts on a free port and stops. Suites: `0.1` (version 0.1.16, all scenarios), `2025-11-25` and
 `2026-07-28` (version 0.2.0-alpha.12, everything those revisions require and the pending and extension
 scenarios that apply). Warnings are failures. Known failures stand in tests/conformance/expected-failures.yml.
 
---url tests a server that runs already, in place of the fixture. --release builds the fixture with optimisation.";
+--url tests a server that runs already, in place of the fixture. --release builds the fixture with optimisation;
+--no-build uses it as it was built last.";
 
 const SUITES: &[(&str, &str, &[&str])] = &[
     ("0.1", "conformance-0-1", &["--suite", "all"]),
@@ -43,11 +44,16 @@ pub(crate) struct Selection {
 
 pub(crate) fn main(arguments: &[String]) -> Outcome {
     let mut selection = Selection::default();
+    let mut build = true;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let slot = match argument.as_str() {
             "--release" => {
                 selection.release = true;
+                continue;
+            }
+            "--no-build" => {
+                build = false;
                 continue;
             }
             "--suite" => &mut selection.suite,
@@ -72,22 +78,27 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
         return Err(format!("no suite `{name}`: 0.1, 2025-11-25, 2026-07-28"));
     }
     let tools = install()?;
-    if selection.release {
-        let mut build = workspace::cargo();
-        build.args([
-            "build",
-            "--release",
-            "--package",
-            "ferromcp",
-            "--all-features",
-            "--example",
-            "conformance",
-        ]);
-        crate::process::run(&mut build)?;
-    } else if selection.url.is_none() {
-        suite::build()?;
+    if build && selection.url.is_none() {
+        build_fixture(selection.release)?;
     }
     conclude(&suites(&tools, &selection)?)
+}
+
+fn build_fixture(release: bool) -> Outcome {
+    if !release {
+        return suite::build();
+    }
+    let mut build = workspace::cargo();
+    build.args([
+        "build",
+        "--release",
+        "--package",
+        "ferromcp",
+        "--all-features",
+        "--example",
+        "conformance",
+    ]);
+    crate::process::run(&mut build)
 }
 
 /// Runs the selected suites; everything by default.

@@ -5,7 +5,8 @@
 
 import { readFileSync } from 'node:fs';
 
-const CASE_LIMIT_MS = 20_000;
+// Only ends a hang; a busy machine takes its time.
+const CASE_LIMIT_MS = 60_000;
 export const MODERN = '2026-07-28';
 const UNICODE = 'grüße, 世界 👩‍👩‍👧 "quoted" \\ \u2028 \t {"json":[1]}';
 

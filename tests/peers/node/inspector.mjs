@@ -14,9 +14,9 @@ const UNICODE = 'grüße, 世界 👩‍👩‍👧 "quoted" \\';
 function inspect(...request) {
   const target = options.transport === 'http' ? ['--server-url', options.url, '--transport', 'http'] : [];
   const command = options.transport === 'stdio' ? ['--', options.command, ...options.args] : [];
-  const words = [program, '--cli', ...target, '--protocol-era', options.era, '--format', 'json', '--quiet', ...request, ...command];
+  const words = [program, '--cli', ...target, '--protocol-era', options.era, '--connect-timeout', '50000', '--format', 'json', '--quiet', ...request, ...command];
   return new Promise((resolve) => {
-    execFile(process.execPath, words, { timeout: 18_000, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+    execFile(process.execPath, words, { timeout: 55_000, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       resolve({ code: error ? (error.code ?? error.signal) : 0, stdout, stderr });
     });
   });

@@ -11,7 +11,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Awaitable, Callable, Protocol
 
-CASE_LIMIT_S = 20
+# Only ends a hang; a busy machine takes its time.
+CASE_LIMIT_S = 60
 MODERN = "2026-07-28"
 UNICODE = 'grüße, 世界 👩‍👩‍👧 "quoted" \\ \u2028 \t {"json":[1]}'
 
@@ -150,7 +151,7 @@ class Cases:
         done, _ = await asyncio.wait([call], timeout=0.3)
         check(not done, f"the slow call ended by itself: {done}")
         call.cancel()
-        done, _ = await asyncio.wait([call], timeout=10)
+        done, _ = await asyncio.wait([call], timeout=30)
         check(bool(done), "the cancelled call never ended")
         check(call.cancelled(), f"the cancelled call gave {done}")
 
