@@ -1,0 +1,240 @@
+//! Commands that end by themselves: what they print, and their exit codes.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Served, directory_with, ferromcp, finish, fixture, names, text};
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn help_and_version_are_success_and_an_unknown_flag_is_a_usage_error() {
+    let help = finish(ferromcp(["--help"]), "");
+    assert_eq!(help.code, 0, "{help:?}");
+    for command in ["serve", "tools", "call", "check", "schema", "import"] {
+        assert!(help.stdout.contains(command), "{help:?}");
+        let own = finish(ferromcp([command, "--help"]), "");
+        assert_eq!(own.code, 0, "{own:?}");
+    }
+    let version = finish(ferromcp(["--version"]), "");
+    assert_eq!(version.code, 0, "{version:?}");
+    assert!(version.stdout.starts_with("ferromcp "), "{version:?}");
+    let wrong = finish(ferromcp(["serve", "--no-such-flag"]), "");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(wrong.stderr.contains("--no-such-flag"), "{wrong:?}");
+}
+
+#[test]
+fn a_bad_configuration_is_told_with_line_and_column() {
+    let directory = directory_with(
+        "ferromcp.yaml",
+        "listen:\n  http: 127.0.0.1:0\nsupervisor:\n  drian: 5s\nvalidation: { max_depth: 0 }\n",
+    );
+    let path = directory.path().join("ferromcp.yaml");
+    let place = path.to_str().unwrap();
+    for arguments in [
+        ["check", place].as_slice(),
+        &["serve", "--config", place],
+        &["tools", "--config", place],
+        &["call", "echo", "--config", place],
+    ] {
+        let told = finish(ferromcp(arguments), "");
+        assert_eq!(told.code, 2, "{arguments:?}: {told:?}");
+        assert!(told.stderr.contains("ferromcp.yaml:4:3"), "{told:?}");
+        assert!(
+            told.stderr.contains("drian") && told.stderr.contains("drain"),
+            "{told:?}"
+        );
+        assert!(
+            told.stderr.contains("ferromcp.yaml:5:"),
+            "all mistakes at once: {told:?}"
+        );
+        assert_eq!(told.stdout, "", "{told:?}");
+    }
+    let gone = finish(ferromcp(["check", "no-such-file.yaml"]), "");
+    assert_eq!(gone.code, 2, "{gone:?}");
+    assert!(gone.stderr.contains("no-such-file.yaml"), "{gone:?}");
+}
+
+#[test]
+fn the_schema_is_json_and_names_every_section() {
+    let printed = finish(ferromcp(["schema"]), "");
+    assert_eq!(printed.code, 0, "{printed:?}");
+    let schema = parsed(&printed.stdout);
+    for section in [
+        "listen",
+        "servers",
+        "builtin",
+        "supervisor",
+        "sessions",
+        "validation",
+        "log",
+    ] {
+        assert!(schema["properties"][section].is_object(), "{section} in {schema}");
+    }
+}
+
+#[test]
+fn what_import_writes_passes_check_and_is_not_overwritten() {
+    let host = json!({ "mcpServers": {
+        "everything": { "command": "npx", "args": ["-y", "@modelcontextprotocol/server-everything"], "env": { "A": "b" } },
+        "search": { "url": "https://mcp.example.com/mcp", "headers": { "Authorization": "Bearer secret" } },
+    } });
+    let directory = directory_with("host.json", &host.to_string());
+    let from = directory.path().join("host.json");
+    let to = directory.path().join("ferromcp.yaml");
+    let import = || ferromcp([Path::new("import"), &from, Path::new("--output"), &to]);
+
+    let done = finish(import(), "");
+    assert_eq!((done.code, &*done.stdout), (0, ""), "{done:?}");
+    assert!(done.stderr.contains("2 servers imported"), "{done:?}");
+    let checked = finish(ferromcp([Path::new("check"), &to]), "");
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(checked.stdout.ends_with("ok, 2 upstream servers"), "{checked:?}");
+
+    let written = std::fs::read_to_string(&to).unwrap();
+    let again = finish(import(), "");
+    assert_eq!(again.code, 2, "{again:?}");
+    assert_eq!(std::fs::read_to_string(&to).unwrap(), written);
+    let printed = finish(ferromcp([Path::new("import"), &from]), "");
+    assert_eq!(
+        (printed.code, printed.stdout.trim_end()),
+        (0, written.trim_end()),
+        "{printed:?}"
+    );
+}
+
+#[test]
+fn a_running_server_is_listed_and_called() {
+    let served = Served::start::<&str>([]);
+    let url = served.door.url("");
+    let tools = finish(ferromcp(["tools", "--url", &url]), "");
+    assert_eq!(tools.code, 0, "{tools:?}");
+    assert_eq!(names(&parsed(&tools.stdout)["tools"]), ["echo"]);
+
+    let directory = directory_with("arguments.json", "{\"msg\":\"from a file\"}");
+    let file = format!("@{}", directory.path().join("arguments.json").display());
+    let door = served.door.url("/mcp");
+    for (given, input, url, said) in [
+        (r#"{"msg":"hello"}"#, "", &url, "hello"),
+        (
+            "-",
+            r#"{"msg":"from standard input"}"#,
+            &url,
+            "from standard input",
+        ),
+        // The URL of the MCP door is understood too.
+        (&file, "", &door, "from a file"),
+    ] {
+        let called = finish(ferromcp(["call", "echo", given, "--url", url]), input);
+        assert_eq!(called.code, 0, "{called:?}");
+        let answer = parsed(&called.stdout);
+        assert_eq!(
+            (&answer["success"], &answer["output"]),
+            (&json!(true), &json!(said)),
+            "{answer}"
+        );
+        assert!(
+            answer["request_id"].is_string() && answer["latency_ms"].is_number(),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a_call_that_fails_says_why_and_ends_with_its_code() {
+    let served = Served::start::<&str>([]);
+    let url = served.door.url("");
+    let call = |tool: &str, arguments: &str| finish(ferromcp(["call", tool, arguments, "--url", &url]), "");
+
+    let refused = call("echo", r#"{"msg":7}"#);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let answer = parsed(&refused.stdout);
+    assert_eq!(answer["success"], false, "{answer}");
+    assert_eq!(answer["error"]["code"], "invalid_arguments", "{answer}");
+    assert_eq!(answer["error"]["rule"], "schema.arguments", "{answer}");
+
+    let unknown = call("no_such_tool", "{}");
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert_eq!(parsed(&unknown.stdout)["success"], false, "{unknown:?}");
+
+    for wrong in ["{\"msg\":", "[1]", "\"text\""] {
+        let told = call("echo", wrong);
+        assert_eq!((told.code, &*told.stdout), (2, ""), "{told:?}");
+        assert!(told.stderr.contains("JSON"), "{told:?}");
+    }
+    let no_server = finish(
+        ferromcp(["call", "echo", "{}", "--url", "http://127.0.0.1:1"]),
+        "",
+    );
+    assert_eq!(no_server.code, 1, "{no_server:?}");
+    assert!(no_server.stderr.contains("ferromcp serve"), "{no_server:?}");
+    let no_url = finish(ferromcp(["tools", "--url", "127.0.0.1:8080"]), "");
+    assert_eq!(no_url.code, 2, "{no_url:?}");
+}
+
+#[test]
+fn a_configuration_is_listed_and_called_without_a_server() {
+    let directory = directory_with("hello.txt", "kept here");
+    let path = directory.path().join("ferromcp.yaml");
+    let config = json!({
+        "builtin": { "files": { "roots": ["."] } },
+        "servers": { "fix": { "command": fixture(), "args": ["--stdio"] } },
+    });
+    std::fs::write(&path, config.to_string()).unwrap();
+    let path = path.to_str().unwrap();
+
+    let tools = finish(ferromcp(["tools", "--config", path]), "");
+    assert_eq!(tools.code, 0, "{tools:?}");
+    let listed = parsed(&tools.stdout);
+    let listed = names(&listed["tools"]);
+    for wanted in ["echo", "read_file", "fix__greet"] {
+        assert!(listed.contains(&wanted), "{wanted} in {listed:?}");
+    }
+
+    let call = |tool: &str, arguments: &str| {
+        let called = finish(ferromcp(["call", tool, arguments, "--config", path]), "");
+        (called.code, parsed(&called.stdout))
+    };
+    let (code, answer) = call("fix__greet", r#"{"name":"World"}"#);
+    assert_eq!((code, text(&answer)), (0, "Hello, World!"));
+    let (code, answer) = call("read_file", r#"{"path":"hello.txt"}"#);
+    assert_eq!(code, 0, "{answer}");
+    assert!(answer.to_string().contains("kept here"), "{answer}");
+    let (code, answer) = call("fix__test_error_handling", "{}");
+    assert_eq!(
+        (code, &answer["error"]["code"]),
+        (1, &json!("tool_error")),
+        "{answer}"
+    );
+    let (code, answer) = call("fix__greet", r#"{"name":7}"#);
+    assert_eq!(
+        (code, &answer["error"]["code"]),
+        (1, &json!("invalid_arguments")),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_call_gives_up_after_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ferromcp.yaml");
+    let config = json!({ "servers": { "fix": { "command": fixture(), "args": ["--stdio"] } } });
+    std::fs::write(&path, config.to_string()).unwrap();
+    let call = [
+        "call",
+        "fix__slow_compute",
+        r#"{"seconds":600}"#,
+        "--timeout-ms",
+        "300",
+        "--config",
+    ];
+    let mut command = ferromcp(call);
+    command.arg(&path);
+    let ended = finish(command, "");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stdout.contains("timeout"), "{ended:?}");
+}

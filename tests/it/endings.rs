@@ -1,0 +1,145 @@
+//! Signals while calls are in flight, with a slow upstream server.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Door, PATIENCE, Served, Session, alive_with, eventually, ferromcp, fixture, text};
+
+/// A configuration with the conformance fixture as the server `fix`, whose process carries the mark.
+struct Slow {
+    directory: TempDir,
+    mark: String,
+}
+
+impl Slow {
+    fn with_drain(drain: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let name = directory.path().display().to_string();
+        let config = json!({
+            "supervisor": { "drain": drain },
+            "servers": { "fix": { "command": fixture(), "args": ["--stdio"], "env": { "TEST_MARK": name } } },
+        });
+        std::fs::write(directory.path().join("ferromcp.yaml"), config.to_string()).unwrap();
+        Self {
+            mark: format!("TEST_MARK={name}"),
+            directory,
+        }
+    }
+
+    fn config(&self) -> std::path::PathBuf {
+        self.directory.path().join("ferromcp.yaml")
+    }
+
+    fn served(&self) -> Served {
+        let served = Served::with_config(&self.config());
+        ready(&served.door);
+        assert_eq!(alive_with(&self.mark).len(), 1);
+        served
+    }
+
+    fn assert_no_child(&self) {
+        assert_eq!(
+            alive_with(&self.mark),
+            Vec::<i32>::new(),
+            "children were left behind"
+        );
+    }
+}
+
+fn ready(door: &Door) {
+    eventually("the upstream server is ready", || {
+        (door.source("fix").0 == "ready").then_some(())
+    });
+}
+
+fn in_flight(door: &Door) {
+    eventually("the call is in flight", || {
+        (door.health()["in_flight"] == 1).then_some(())
+    });
+}
+
+/// Starts a REST call of this many seconds.
+fn call(door: &Door, seconds: f64) -> std::thread::JoinHandle<Value> {
+    let door = door.clone();
+    std::thread::spawn(move || {
+        door.rest("fix__slow_compute", &json!({ "seconds": seconds }))
+            .json()
+    })
+}
+
+#[test]
+fn a_call_in_flight_finishes_before_the_end() {
+    let slow = Slow::with_drain("20s");
+    let mut served = slow.served();
+    let call = call(&served.door, 1.5);
+    in_flight(&served.door);
+    served.process.signal(Signal::TERM);
+    let answer = call.join().unwrap();
+    assert_eq!(answer["success"], true, "{answer}");
+    assert_eq!(served.process.exit_code(PATIENCE), 0);
+    slow.assert_no_child();
+}
+
+#[test]
+fn a_call_over_stdio_finishes_before_the_end() {
+    let slow = Slow::with_drain("20s");
+    let mut command = ferromcp(["serve", "--mode", "all", "--addr", "127.0.0.1:0", "--config"]);
+    command.arg(slow.config());
+    let mut session = Session::start(command);
+    let address = session
+        .process
+        .stderr
+        .wait(|line| line.strip_prefix("listening http://").map(str::to_owned));
+    let door = Door::new(&address);
+    ready(&door);
+    session.initialize();
+    let id = session.send_request(
+        "tools/call",
+        json!({ "name": "fix__slow_compute", "arguments": { "seconds": 1.5, "label": "sums" } }),
+    );
+    in_flight(&door);
+    session.process.signal(Signal::TERM);
+    assert_eq!(text(&session.response(&id)["result"]), "Computed sums in 1.5 s");
+    assert_eq!(session.process.exit_code(PATIENCE), 0);
+    session.assert_only_messages();
+    slow.assert_no_child();
+}
+
+#[test]
+fn a_call_beyond_the_drain_limit_is_cut_off() {
+    let slow = Slow::with_drain("300ms");
+    let mut served = slow.served();
+    let call = call(&served.door, 600.0);
+    in_flight(&served.door);
+    let since = Instant::now();
+    served.process.signal(Signal::TERM);
+    assert_eq!(served.process.exit_code(PATIENCE), 4);
+    assert!(since.elapsed() < Duration::from_secs(12), "{:?}", since.elapsed());
+    served
+        .process
+        .stderr
+        .wait(|line| line.contains("drain limit").then_some(()));
+    // Whether an answer still went out or the connection broke, nobody is told of success.
+    if let Ok(answer) = call.join() {
+        assert_eq!(answer["success"], false, "{answer}");
+    }
+    slow.assert_no_child();
+}
+
+#[test]
+fn a_taken_port_leaves_no_child_behind() {
+    let slow = Slow::with_drain("1s");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut command = ferromcp([
+        "serve",
+        "--addr",
+        &taken.local_addr().unwrap().to_string(),
+        "--config",
+    ]);
+    command.arg(slow.config());
+    assert_eq!(crate::support::finish(command, "").code, 3);
+    slow.assert_no_child();
+}

@@ -1,0 +1,10 @@
+//! The `ferromcp` program, driven as a user drives it: command line, doors, endings, other people's clients and
+//! servers. Start reading at `support.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod commands;
+mod endings;
+mod rmcp;
+mod serving;
+mod stdio;
+mod support;
