@@ -21,7 +21,7 @@ use bytes::Bytes;
 use ferromcp_core::{Credential, Door, ErrorCode};
 use ferromcp_endpoint::{Answer, Body as Said, HeaderField, Headers, Incoming, Link, Outlet as _, Session};
 use ferromcp_protocol::ProtocolVersion;
-use ferromcp_protocol::header::{PROTOCOL_VERSION, SESSION_ID};
+use ferromcp_protocol::header;
 use futures_util::{Stream, StreamExt};
 use http::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -220,7 +220,7 @@ fn whole(site: &Arc<Site>, answer: Answer, accepts: Accepts) -> Response<Body> {
     };
     let headers = response.headers_mut();
     if let Some(id) = opened.and_then(|session| HeaderValue::from_str(session.id()).ok()) {
-        headers.insert(SESSION_ID, id);
+        headers.insert(names::SESSION_ID.clone(), id);
     }
     match status {
         StatusCode::UNAUTHORIZED => {
@@ -288,7 +288,7 @@ pub(crate) fn delete(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
 
 /// The session that a GET or DELETE is about. Neither exists in the modern era.
 fn session(site: &Arc<Site>, headers: &HeaderMap) -> Result<Arc<Session>, Box<Response<Body>>> {
-    if let Some(sent) = headers.get(PROTOCOL_VERSION) {
+    if let Some(sent) = headers.get(&names::PROTOCOL_VERSION) {
         match sent.to_str().ok().and_then(ProtocolVersion::parse) {
             Some(version) if version.is_modern() => return Err(Refusal::method("POST").rpc().into()),
             Some(_) => {}
@@ -354,9 +354,31 @@ fn owned_token(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
 /// Headers as the endpoint looks at them.
 struct View<'a>(&'a HeaderMap);
 
+/// The headers that every message is looked at for, parsed once.
+mod names {
+    use ferromcp_protocol::header;
+    use http::HeaderName;
+
+    pub(super) static PROTOCOL_VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
+    pub(super) static METHOD: HeaderName = HeaderName::from_static(header::METHOD);
+    pub(super) static NAME: HeaderName = HeaderName::from_static(header::NAME);
+    pub(super) static SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
+}
+
 impl Headers for View<'_> {
     fn field(&self, name: &str) -> HeaderField<'_> {
-        let mut values = self.0.get_all(name).iter();
+        // A lookup by text parses the text as a header name each time; these are asked for always.
+        let known = match name {
+            header::PROTOCOL_VERSION => Some(&names::PROTOCOL_VERSION),
+            header::METHOD => Some(&names::METHOD),
+            header::NAME => Some(&names::NAME),
+            header::SESSION_ID => Some(&names::SESSION_ID),
+            _ => None,
+        };
+        let mut values = match known {
+            Some(known) => self.0.get_all(known).iter(),
+            None => self.0.get_all(name).iter(),
+        };
         match (values.next(), values.next()) {
             (None, _) => HeaderField::Absent,
             (Some(value), None) => HeaderField::Single(value.as_bytes()),

@@ -21,6 +21,10 @@ use clap::Parser as _;
 
 use args::{Cli, Command};
 
+/// Measured with `cargo xtask bench callgrind` against the system's allocator; see bench/README.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {

@@ -80,7 +80,8 @@ impl Server {
         let doors = self.open_http(listeners, &endpoint, drain)?;
         let drained = self.runtime.block_on(self.wait(mode, &endpoint, signals, drain));
         self.stop.cancel();
-        let closed = doors.is_none_or(Threads::join);
+        // The doors wait for calls as long again: only for answers on their way, not for calls that had their time.
+        let closed = drained && doors.is_none_or(Threads::join);
         self.runtime.block_on(stop_upstreams(upstreams));
         // Whatever still runs now (a blocking tool, say) has had its time.
         self.runtime.shutdown_background();

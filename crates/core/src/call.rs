@@ -123,6 +123,25 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// The id as its 32 hexadecimal digits in ASCII; what `Display` shows, without its cost.
+    pub fn to_hex(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut out = [0; 32];
+        for (i, byte) in self
+            .0
+            .to_be_bytes()
+            .into_iter()
+            .chain(self.1.to_be_bytes())
+            .enumerate()
+        {
+            out[2 * i] = DIGITS[usize::from(byte >> 4)];
+            out[2 * i + 1] = DIGITS[usize::from(byte & 15)];
+        }
+        out
+    }
+}
+
 fn random_pair() -> (u64, u64) {
     // Without a system random source the thread's address and time still keep ids apart; they are
     // identifiers, not secrets.

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memchr2;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
@@ -97,9 +96,7 @@ impl<'a> Object<'a> {
         }
         loop {
             cursor.space();
-            let key_at = cursor.at;
-            let key_raw = cursor.string()?;
-            let key = decode_str(key_raw).ok_or_else(|| JsonError::new("invalid key", key_at))?;
+            let key = cursor.key()?;
             cursor.space();
             cursor.expect(b':')?;
             cursor.space();
@@ -275,22 +272,33 @@ impl<'a> Cursor<'a> {
         Err(JsonError::new("text after the end of the value", self.at))
     }
 
-    /// The raw text of a string, quotes included.
-    fn string(&mut self) -> Result<&'a str, JsonError> {
+    /// A decoded key.
+    fn key(&mut self) -> Result<Cow<'a, str>, JsonError> {
         let start = self.at;
         self.expect(b'"')?;
-        self.skip_string_rest()?;
-        Ok(&self.text[start..self.at])
+        let escaped = self.skip_string_rest()?;
+        let text = self.text;
+        if escaped {
+            let key = text.get(start..self.at).and_then(decode_str);
+            return key.ok_or_else(|| JsonError::new("invalid key", start));
+        }
+        let key = text.get(start + 1..self.at - 1);
+        key.map(Cow::Borrowed)
+            .ok_or_else(|| JsonError::new("invalid key", start))
     }
 
-    fn skip_string_rest(&mut self) -> Result<(), JsonError> {
+    /// Goes behind the closing quote of a string; true if there are escapes in it.
+    fn skip_string_rest(&mut self) -> Result<bool, JsonError> {
+        let mut escaped = false;
         loop {
             let rest = self.bytes().get(self.at..).unwrap_or_default();
-            let found = short_find(rest).ok_or_else(|| JsonError::new("unterminated string", self.at))?;
+            let found =
+                quote_or_escape(rest).ok_or_else(|| JsonError::new("unterminated string", self.at))?;
             self.at += found + 1;
             if rest[found] == b'"' {
-                return Ok(());
+                return Ok(escaped);
             }
+            escaped = true;
             self.at += 1;
         }
     }
@@ -325,7 +333,9 @@ impl<'a> Cursor<'a> {
         let mut depth = 0usize;
         loop {
             match self.next() {
-                Some(b'"') => self.skip_string_rest()?,
+                Some(b'"') => {
+                    self.skip_string_rest()?;
+                }
                 Some(b'{' | b'[') => depth += 1,
                 Some(b'}' | b']') => {
                     depth -= 1;
@@ -340,14 +350,25 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Position of the next quote or backslash. Most strings are short: a plain loop over the first
-/// bytes beats the set-up of the vector search.
-fn short_find(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.len().min(16);
-    if let Some(i) = bytes[..head].iter().position(|b| matches!(b, b'"' | b'\\')) {
-        return Some(i);
+/// Position of the next quote or backslash, eight bytes at a time: strings in messages are short,
+/// so the set-up of a vector search would cost more than it saves.
+fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // The lowest set bit marks the first zero byte of `word`; higher ones may be carried.
+    const fn zero_bytes(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & HIGHS
     }
-    memchr2(b'"', b'\\', &bytes[head..]).map(|i| i + head)
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zero_bytes(word ^ (ONES * b'"' as u64)) | zero_bytes(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return Some(i * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = tail.iter().position(|b| matches!(b, b'"' | b'\\'))?;
+    Some(words.len() * 8 + at)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The answer of `POST /v1/tools/call`, written around the raw result of the tool.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use ferromcp_core::{CallError, ErrorCode, Outcome, Payload, Reply, RequestId};
@@ -160,12 +159,13 @@ fn write_error(out: &mut Vec<u8>, error: &CallError) {
 
 /// The members that every answer ends with. The latency is in milliseconds, to the microsecond.
 fn finish(out: &mut Vec<u8>, id: RequestId, latency: Duration) {
-    let micros = latency.as_micros();
-    // Writing to a Vec cannot fail.
-    let _ = write!(
-        out,
-        ",\"request_id\":\"{id}\",\"latency_ms\":{}.{:03}}}",
-        micros / 1000,
-        micros % 1000
-    );
+    let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+    out.extend_from_slice(b",\"request_id\":\"");
+    out.extend_from_slice(&id.to_hex());
+    out.extend_from_slice(b"\",\"latency_ms\":");
+    out.extend_from_slice(itoa::Buffer::new().format(micros / 1000).as_bytes());
+    out.push(b'.');
+    let fraction = micros % 1000;
+    out.extend([fraction / 100, fraction / 10 % 10, fraction % 10].map(|digit| b'0' + digit as u8));
+    out.push(b'}');
 }
