@@ -8,3 +8,4 @@ mod rmcp;
 mod serving;
 mod stdio;
 mod support;
+mod upstreams;

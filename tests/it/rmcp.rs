@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::support::{LEGACY, MODERN, PATIENCE, Process, Served, eventually, ferromcp, fixture};
+use crate::support::{LEGACY, MODERN, PATIENCE, Served, eventually, ferromcp, fixture, on_a_free_port};
 
 type Client = RunningService<RoleClient, Listener>;
 
@@ -250,35 +250,15 @@ async fn progress_and_cancel_over_stdio() {
 
 #[tokio::test]
 async fn progress_and_cancel_over_http() {
-    let (_process, address) = fixture_on_a_port();
+    let (_process, address) = on_a_free_port(|address| {
+        let mut command = std::process::Command::new(fixture());
+        command.args(["--addr", address]);
+        command
+    });
     let pump = Pump::to(&address);
     for (era, _) in eras() {
         let client = pump.client(&address, era).await;
         progress_and_cancel(&client).await;
         client.cancel().await.unwrap();
     }
-}
-
-/// The fixture takes no port 0 that it would tell of, so it gets one that was free a moment ago, and another if
-/// somebody else was quicker.
-fn fixture_on_a_port() -> (Process, String) {
-    eventually("the fixture has a port", || {
-        let address = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .to_string();
-        let mut command = std::process::Command::new(fixture());
-        command.args(["--addr", &address]);
-        let mut process = Process::start(command);
-        loop {
-            if process.has_ended() {
-                return None;
-            }
-            if std::net::TcpStream::connect(&address).is_ok() {
-                return Some((process, address));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    })
 }

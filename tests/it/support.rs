@@ -100,6 +100,23 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// Starts a server that cannot be asked for its port, on one that was free a moment ago; on another one if somebody
+/// else was quicker.
+pub(crate) fn on_a_free_port(command: impl Fn(&str) -> Command) -> (Process, String) {
+    eventually("a server has a port", || {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.expect("a free port").to_string();
+        let mut process = Process::start(command(&address));
+        eventually("it accepts connections or ends", || {
+            if process.has_ended() {
+                return Some(false);
+            }
+            std::net::TcpStream::connect(&address).is_ok().then_some(true)
+        })
+        .then_some((process, address))
+    })
+}
+
 /// Other people's servers, as `cargo xtask test` installs them.
 pub(crate) struct Peers {
     pub(crate) node: PathBuf,
