@@ -193,6 +193,7 @@ impl Legacy {
     }
 
     /// The answer to a request: a response with `result` or `error`.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the value in place")]
     pub(crate) fn request(&self, method: &str, params: Value) -> Value {
         let id = self.next.replace(self.next.get() + 1);
         let answer = self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));

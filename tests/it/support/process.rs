@@ -144,6 +144,7 @@ impl Process {
             if since.elapsed() >= limit {
                 return None;
             }
+            #[expect(clippy::disallowed_methods, reason = "between two looks at what has no event")]
             std::thread::sleep(Duration::from_millis(5));
         }
     }

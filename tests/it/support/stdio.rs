@@ -55,6 +55,7 @@ impl Session {
     }
 
     /// Sends a request and gives its id.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the value in place")]
     pub(crate) fn send_request(&mut self, method: &str, params: Value) -> Value {
         let id = Value::from(self.next);
         self.next += 1;
