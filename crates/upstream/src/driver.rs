@@ -88,7 +88,7 @@ impl Driver {
             news,
             life: None,
             session: None,
-            offer: Offer::default(),
+            offer: Offer::unknown(),
             reason: "it has not been started".into(),
             listed: SourceState::Starting,
         }
@@ -105,16 +105,24 @@ impl Driver {
                 self.offer = offer;
                 self.upstream.list(&self.offer, self.listed.clone());
             }
+            News::Lost(generation, why) => {
+                self.fell(why);
+                self.handle(Event::Unusable(generation));
+            }
             News::Ended(generation, why) => {
                 if let Some(why) = why {
-                    warn!(target: "ferromcp::server", server = %self.upstream.spec.name, why, "down");
-                    self.reason = why.into();
+                    self.fell(why);
                 }
                 self.handle(Event::Exited(generation));
             }
             // News of an earlier life.
             News::Ready(..) | News::Listed(..) => {}
         }
+    }
+
+    fn fell(&mut self, why: String) {
+        warn!(target: "ferromcp::server", server = %self.upstream.spec.name, why, "down");
+        self.reason = why.into();
     }
 
     fn tick(&mut self) {

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_protocol::{Era, json};
 use ferromcp_supervisor::worker::Generation;
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -38,7 +40,9 @@ pub(crate) enum News {
     Ready(Generation, Arc<Session>, Offer),
     /// Its lists changed.
     Listed(Generation, Offer),
-    /// It is over, and nothing of it is left; the text says why, if it was not told to end.
+    /// It cannot be called any more, and why. What is left of it is being cleared away.
+    Lost(Generation, String),
+    /// It is over, and nothing of it is left; the text says why, if that is not known yet and it was not told to end.
     Ended(Generation, Option<String>),
 }
 
@@ -49,7 +53,11 @@ pub(crate) async fn run(
     cancel: CancellationToken,
     news: mpsc::Sender<News>,
 ) {
-    let why = live(&upstream, generation, &cancel, &news).await;
+    // A panic is a bug, but one that must not leave the server down for good.
+    let lived = AssertUnwindSafe(live(&upstream, generation, &cancel, &news))
+        .catch_unwind()
+        .await;
+    let why = lived.unwrap_or_else(|_| Some("internal error while it was served; the log has it".to_owned()));
     // An error says that the driver is gone; then nobody wants to know.
     let _ = news.send(News::Ended(generation, why)).await;
 }
@@ -79,8 +87,12 @@ async fn live(
         offer: Offer::default(),
     };
     let why = life.serve(&link, opened).await;
+    if let Some(why) = why {
+        // Ending a child takes a while; nobody should call it meanwhile. An error says that the driver is gone.
+        let _ = news.send(News::Lost(generation, why)).await;
+    }
     link.close().await;
-    why
+    None
 }
 
 /// Connects and opens. The link is closed again if that fails.
@@ -189,6 +201,7 @@ impl Life<'_> {
     async fn follow(&mut self, session: &Session) -> Fault {
         let mut subscribed = BTreeSet::new();
         let mut wait = LISTEN_AGAIN;
+        let mut since = Instant::now();
         let upstream = self.upstream;
         let ear = Arc::clone(&self.ear);
         let mut listening = self.listen(session, Duration::ZERO);
@@ -213,6 +226,9 @@ impl Life<'_> {
                     }
                 }
                 heard = &mut listening => {
+                    // One that held for long ended for its own reasons.
+                    wait = if since.elapsed() > LISTEN_AGAIN_MAX * 2 { LISTEN_AGAIN } else { wait };
+                    since = Instant::now();
                     listening = match heard {
                         Heard::Never => Box::pin(pending()),
                         Heard::Over => self.listen(session, wait),

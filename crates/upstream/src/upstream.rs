@@ -42,6 +42,24 @@ pub(crate) struct Offer {
     pub(crate) prompts: Vec<Spec>,
 }
 
+impl Offer {
+    /// Before anything is known: it may have everything. A client that asks for our capabilities now must not conclude
+    /// that there will never be tools.
+    pub(crate) fn unknown() -> Self {
+        let offers = Offers {
+            tools: true,
+            resources: true,
+            prompts: true,
+            completions: true,
+            tasks: false,
+        };
+        Self {
+            offers,
+            ..Self::default()
+        }
+    }
+}
+
 /// Shared by the driver, which writes, and by calls, which read.
 pub(crate) struct Upstream {
     pub(crate) spec: UpstreamSpec,
@@ -50,7 +68,7 @@ pub(crate) struct Upstream {
     phase: ArcSwap<Phase>,
     changed: watch::Sender<()>,
     settled: watch::Sender<bool>,
-    /// A call found the server down: the driver may try again.
+    /// A call found the server down for long enough: the driver may try again.
     pub(crate) wanted: Notify,
     pub(crate) watched: Watched,
     /// The dialect that was found; a restart need not ask again.
@@ -73,7 +91,7 @@ impl Upstream {
             watched: Watched::default(),
             era: Mutex::new(None),
         });
-        made.list(&Offer::default(), SourceState::Starting);
+        made.list(&Offer::unknown(), SourceState::Starting);
         made
     }
 
@@ -139,8 +157,10 @@ impl Upstream {
                 Phase::Starting { hopeful: true, .. } => {}
                 Phase::Starting { last, .. } => return Err(self.down(last, Some(Duration::from_secs(1)))),
                 Phase::Down { reason, retry_at } => {
-                    self.wanted.notify_one();
                     let after = retry_at.map(|at| at.saturating_duration_since(Instant::now()));
+                    if after.is_some_and(|after| after.is_zero()) {
+                        self.wanted.notify_one();
+                    }
                     return Err(self.down(reason, after));
                 }
             }

@@ -27,6 +27,8 @@ use crate::wire;
 const MAX_CONTROL: usize = 256;
 /// Time for a notification.
 const NOTIFY_TIME: Duration = Duration::from_secs(10);
+/// How much longer the transport waits than the call it carries.
+const LAST_RESORT: Duration = Duration::from_secs(1);
 /// Time for giving a session back.
 const DELETE_TIME: Duration = Duration::from_secs(2);
 
@@ -160,7 +162,8 @@ impl HttpLink {
         caller: Option<&CallContext<'_>>,
     ) -> Result<Answer, Fault> {
         let time = match caller {
-            Some(cx) => cx.deadline.end().saturating_duration_since(Instant::now()),
+            // The call's own deadline strikes first, and knows better how to say it.
+            Some(cx) => cx.deadline.end().saturating_duration_since(Instant::now()) + LAST_RESORT,
             None => self.own_time,
         };
         let mut waiting = Waiting {
@@ -187,7 +190,9 @@ impl HttpLink {
             Ok((result, session))
         };
         let answer = answered.await;
-        waiting.tell = false;
+        if !matches!(answer, Err(Fault::Transport(TransportError::Timeout { .. }))) {
+            waiting.tell = false;
+        }
         answer
     }
 

@@ -1,8 +1,12 @@
-//! Transports against real processes and real sockets.
+//! Transports and upstream servers against real processes and real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod http;
+mod peer;
+mod rig;
 mod server;
+mod source_http;
+mod source_stdio;
 mod stdio;
 mod tls;
 
