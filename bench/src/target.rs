@@ -211,3 +211,27 @@ pub async fn open_session(connection: &mut Connection) -> Result<String> {
     }
     Ok(session)
 }
+
+/// Asks whether a session still lives.
+///
+/// # Errors
+/// It does not.
+pub async fn ping(connection: &mut Connection, session: &str) -> Result<()> {
+    let ping = json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}).to_string();
+    let header = format!("Mcp-Session-Id: {session}");
+    let answer = connection
+        .exchange(&post(
+            "/mcp",
+            &["MCP-Protocol-Version: 2025-11-25", &header],
+            &ping,
+        ))
+        .await?;
+    if answer.status == 200 {
+        Ok(())
+    } else {
+        Err(format!(
+            "a session was lost: ping in it answered {}",
+            answer.status
+        ))
+    }
+}
