@@ -1,5 +1,7 @@
 //! FerroMCP for Rust developers: write tools as functions, get a guarded MCP server.
 //!
+//! Ten lines are enough:
+//!
 #![doc = "```no_run"]
 #![doc = include_str!("../examples/hello.rs")]
 #![doc = "```"]
@@ -113,3 +115,8 @@ pub use ferromcp_core::{Door, Gateway, InputKind, Policy, Principal, RequestId};
 pub use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion};
 pub use schemars::{self, JsonSchema};
 pub use serde_json::Value;
+
+/// The examples of the README are compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
