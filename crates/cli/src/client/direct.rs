@@ -41,10 +41,10 @@ async fn start(target: &Target) -> Result<Started, Failure> {
         match &source.state {
             SourceState::Ready => {}
             SourceState::Starting => {
-                eprintln!("ferromcp: server {} is still starting and left out", source.name)
+                eprintln!("ferromcp: server {} is still starting and left out", source.name);
             }
             SourceState::Down { reason } => {
-                eprintln!("ferromcp: server {} is left out: {reason}", source.name)
+                eprintln!("ferromcp: server {} is left out: {reason}", source.name);
             }
         }
     }

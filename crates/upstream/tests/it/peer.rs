@@ -212,7 +212,7 @@ impl Peer {
             }
             "fail" => {
                 conn.answer("500 Internal Server Error", "text/html", "<h1>\n oops</h1>")
-                    .await
+                    .await;
             }
             "busy" => conn.answer("503 Service Unavailable", "text/plain", "").await,
             "empty" => conn.answer("200 OK", "application/json", "").await,
