@@ -77,7 +77,7 @@ fn a_stuck_sink_drops_and_counts_but_never_blocks() {
     }
     let sink = Sink::default();
     let principal = Principal::local();
-    let (release, gate) = mpsc::channel();
+    let (release, gate) = mpsc::sync_channel(1);
     let (log, writer) = CallLog::start(Stuck(gate, sink.clone())).unwrap();
     let many = 2 * MAX_PENDING / 100;
     for _ in 0..many {
