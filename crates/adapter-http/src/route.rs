@@ -45,6 +45,7 @@ struct Inner {
     /// Second of the last sweep over sessions, after `started`.
     swept: AtomicU64,
     connections: AtomicUsize,
+    resting: AtomicUsize,
     started: Instant,
 }
 
@@ -57,6 +58,7 @@ impl Doors {
             keeper: Keeper::default(),
             swept: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
+            resting: AtomicUsize::new(0),
             started: Instant::now(),
         }))
     }
@@ -64,6 +66,11 @@ impl Doors {
     /// Open connections over all listeners.
     pub fn connections(&self) -> usize {
         self.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// Those of them that idle and hold no buffers.
+    pub fn resting(&self) -> usize {
+        self.0.resting.load(Ordering::Relaxed)
     }
 }
 
@@ -145,6 +152,23 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(site: Arc<Site>, control: Arc<ConnectionControl>) -> Self {
         Self { site, control }
+    }
+}
+
+impl Service {
+    /// Counts the connection as resting until the guard is dropped.
+    pub(crate) fn rest(&self) -> Resting {
+        self.site.doors.resting.fetch_add(1, Ordering::Relaxed);
+        Resting(Arc::clone(&self.site))
+    }
+}
+
+/// A connection that idles without buffers.
+pub(crate) struct Resting(Arc<Site>);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.0.doors.resting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::{debug, error, warn};
 
 use crate::listen::Listener;
 use crate::route::{Doors, Service, Site};
-use control::{Clock, Control, Order};
+use control::{Clock, Control, Limits, Order};
 
 pub(crate) use control::{Busy, Control as ConnectionControl};
 pub use threads::Threads;
@@ -117,8 +117,13 @@ impl Server {
     fn sweep(&self) {
         let now = self.clock.tick();
         let settings = self.site.settings();
+        let limits = Limits {
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+            rest: settings.rest_after,
+        };
         for control in self.connections.values() {
-            control.sweep(now, settings.head_timeout, settings.idle_timeout);
+            control.sweep(now, limits);
         }
         self.site.sweep();
     }

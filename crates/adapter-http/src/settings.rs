@@ -22,6 +22,9 @@ pub struct HttpSettings {
     pub body_timeout: Duration,
     /// A kept-alive connection without a request is closed after this time. Default 5 min.
     pub idle_timeout: Duration,
+    /// A kept-alive connection without a request gives its buffers back after this time, and gets new
+    /// ones when the client speaks again. Default 5 s.
+    pub rest_after: Duration,
     /// A call that runs longer than this is answered as an event stream, if the client accepts
     /// one, so that nothing on the way takes the connection for dead. Default 10 s.
     pub stream_after: Duration,
@@ -42,6 +45,7 @@ impl Default for HttpSettings {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
+            rest_after: Duration::from_secs(5),
             stream_after: Duration::from_secs(10),
             keep_alive: Duration::from_secs(15),
             retry: Duration::from_secs(1),

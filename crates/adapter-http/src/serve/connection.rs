@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -49,10 +50,11 @@ async fn talk(stream: TcpStream, control: Arc<Control>, service: Service) {
         () = told_to_finish(&control) => return,
     };
     let Ok(http2) = http2 else { return };
-    let io = TokioIo::new(Watched {
+    let io = Watched {
         stream,
+        early: Bytes::new(),
         control: Arc::clone(&control),
-    });
+    };
     let ended = if http2 {
         control.exempt();
         // Boxed: HTTP/2 state is large, and few connections need it.
@@ -65,33 +67,72 @@ async fn talk(stream: TcpStream, control: Arc<Control>, service: Service) {
     }
 }
 
-async fn talk_http1(io: TokioIo<Watched>, control: &Control, service: Service) -> Result<(), hyper::Error> {
-    // At most 100 header lines: the default, which unlike a number set here is parsed on the stack.
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_header_size(MAX_BUFFER)
-            .max_buf_size(MAX_BUFFER)
-            .serve_connection(io, service)
-    );
-    let mut finishing = false;
-    poll_fn(|cx| {
-        if !finishing && control.ordered() >= Order::Finish {
-            finishing = true;
-            connection.as_mut().graceful_shutdown();
+/// Speaks HTTP/1. Each round ends with the connection, or with a rest: hyper keeps two buffers of
+/// 8 KiB for every connection that it holds, so one that idles is taken from it until the client
+/// speaks again.
+async fn talk_http1(mut io: Watched, control: &Control, mut service: Service) -> Result<(), hyper::Error> {
+    while let Some((idle_io, idle_service)) = requests(io, control, service).await? {
+        (io, service) = (idle_io, idle_service);
+        if io.early.is_empty() {
+            let resting = service.rest();
+            let mut first = [0; 1];
+            tokio::select! {
+                biased;
+                count = io.stream.peek(&mut first) => if !matches!(count, Ok(1)) { return Ok(()) },
+                () = told_to_finish(control) => return Ok(()),
+            }
+            drop(resting);
         }
-        connection.as_mut().poll(cx)
-    })
-    .await
+        control.awake();
+    }
+    Ok(())
 }
 
-async fn talk_http2(io: TokioIo<Watched>, control: &Control, service: Service) -> Result<(), hyper::Error> {
+/// Answers requests until the connection ends (`None`) or may rest.
+async fn requests(
+    io: Watched,
+    control: &Control,
+    service: Service,
+) -> Result<Option<(Watched, Service)>, hyper::Error> {
+    // At most 100 header lines: the default, which unlike a number set here is parsed on the stack.
+    let mut connection = http1::Builder::new()
+        .max_header_size(MAX_BUFFER)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(TokioIo::new(io), service);
+    let mut finishing = false;
+    let ended = poll_fn(|cx| {
+        if !finishing && control.ordered() >= Order::Finish {
+            finishing = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+            return Poll::Ready(ended.map(|()| true));
+        }
+        if !finishing && control.may_rest() {
+            Poll::Ready(Ok(false))
+        } else {
+            Poll::Pending
+        }
+    })
+    .await?;
+    if ended {
+        return Ok(None);
+    }
+    let parts = connection.into_parts();
+    let mut io = parts.io.into_inner();
+    // The beginning of a request that came in one piece with the one before it.
+    io.early = parts.read_buf;
+    Ok(Some((io, parts.service)))
+}
+
+async fn talk_http2(io: Watched, control: &Control, service: Service) -> Result<(), hyper::Error> {
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(MAX_BUFFER as u32)
             .keep_alive_interval(PING)
-            .serve_connection(io, service)
+            .serve_connection(TokioIo::new(io), service)
     );
     let mut finishing = false;
     poll_fn(|cx| {
@@ -123,10 +164,12 @@ async fn told_to_finish(control: &Control) {
     .await;
 }
 
-/// A socket that notes when something arrives.
+/// A socket that notes when something arrives and when everything is out.
 #[derive(Debug)]
 struct Watched {
     stream: TcpStream,
+    /// Bytes that were read from it before, and come first.
+    early: Bytes,
     control: Arc<Control>,
 }
 
@@ -136,6 +179,12 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early.split_to(count));
+            self.control.received();
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
@@ -147,10 +196,13 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.control.written();
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked for once nothing is left to be written.
+        self.control.flushed();
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -167,6 +219,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.control.written();
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }

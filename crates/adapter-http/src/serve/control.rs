@@ -3,12 +3,10 @@
 //! The request path only stores a number: what the connection does, and since which second. One
 //! sweep per second over all connections finds the slow ones, so no request needs a timer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
-
-use futures_util::task::AtomicWaker;
 
 /// Seconds since the server started, counted by its sweep.
 #[derive(Debug, Default)]
@@ -56,7 +54,22 @@ pub(crate) struct Control {
     /// Phase in the low byte, second in the rest.
     phase: AtomicU64,
     order: AtomicU8,
-    task: AtomicWaker,
+    rest: AtomicU8,
+    /// All that was written is on its way.
+    flushed: AtomicBool,
+    task: OnceLock<Waker>,
+}
+
+/// Whether a connection has buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Rest {
+    /// It has.
+    Awake = 0,
+    /// It is asked to give them back.
+    Asked = 1,
+    /// It has none until the client speaks again.
+    Resting = 2,
 }
 
 impl Control {
@@ -65,8 +78,10 @@ impl Control {
         let made = Self {
             clock,
             phase: AtomicU64::new(0),
-            order: AtomicU8::new(0),
-            task: AtomicWaker::new(),
+            order: AtomicU8::new(Order::Run as u8),
+            rest: AtomicU8::new(Rest::Awake as u8),
+            flushed: AtomicBool::new(true),
+            task: OnceLock::new(),
         };
         made.enter(Phase::Head);
         Arc::new(made)
@@ -87,6 +102,36 @@ impl Control {
         }
     }
 
+    /// Something is to be written.
+    pub(crate) fn written(&self) {
+        self.flushed.store(false, Ordering::Relaxed);
+    }
+
+    /// Everything was written.
+    pub(crate) fn flushed(&self) {
+        self.flushed.store(true, Ordering::Relaxed);
+    }
+
+    /// True once if the connection is asked to give its buffers back, and nothing is in them: no
+    /// request has begun, and every answer is out.
+    pub(crate) fn may_rest(&self) -> bool {
+        if self.rest.load(Ordering::Acquire) != Rest::Asked as u8 {
+            return false;
+        }
+        let idle = self.phase.load(Ordering::Relaxed) & 0xff == Phase::Idle as u64;
+        let rests = idle && self.flushed.load(Ordering::Relaxed);
+        self.rest.store(
+            if rests { Rest::Resting } else { Rest::Awake } as u8,
+            Ordering::Release,
+        );
+        rests
+    }
+
+    /// The client speaks again.
+    pub(crate) fn awake(&self) {
+        self.rest.store(Rest::Awake as u8, Ordering::Release);
+    }
+
     /// The connection speaks HTTP/2: only pings can tell whether it is alive.
     pub(crate) fn exempt(&self) {
         self.enter(Phase::Exempt);
@@ -101,7 +146,13 @@ impl Control {
     /// Tells the connection what to do, if that is more than it was told before.
     pub(crate) fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
-            self.task.wake();
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.get() {
+            task.wake_by_ref();
         }
     }
 
@@ -114,24 +165,43 @@ impl Control {
         }
     }
 
-    /// The task to wake for orders. A task's waker stays good for all of its life, so once is enough.
+    /// The task to wake for orders, before it looks for one the first time. A task's waker stays good
+    /// for all of its life.
     pub(crate) fn register(&self, task: &Waker) {
-        self.task.register(task);
+        let _ = self.task.set(task.clone());
     }
 
-    /// Closes the connection if its head or its next request is overdue.
-    pub(crate) fn sweep(&self, now: u32, head: Duration, idle: Duration) {
+    /// Closes the connection if its head or its next request is overdue, and asks it for its buffers
+    /// if it has idled for a while.
+    pub(crate) fn sweep(&self, now: u32, limits: Limits) {
         let phase = self.phase.load(Ordering::Relaxed);
         let since = Duration::from_secs(u64::from(now).saturating_sub(phase >> 8));
-        let overdue = match phase & 0xff {
-            p if p == Phase::Idle as u64 => since > idle,
-            p if p == Phase::Head as u64 => since > head,
-            _ => false,
-        };
-        if overdue {
+        let idles = phase & 0xff == Phase::Idle as u64;
+        let limit = if idles { limits.idle } else { limits.head };
+        if since > limit && (idles || phase & 0xff == Phase::Head as u64) {
             self.order(Order::Close);
+        } else if idles && since > limits.rest {
+            let (awake, asked) = (Rest::Awake as u8, Rest::Asked as u8);
+            if self
+                .rest
+                .compare_exchange(awake, asked, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                self.wake();
+            }
         }
     }
+}
+
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For a request head.
+    pub(crate) head: Duration,
+    /// Between requests.
+    pub(crate) idle: Duration,
+    /// Between requests, before it gives its buffers back.
+    pub(crate) rest: Duration,
 }
 
 /// Marks a connection as busy.

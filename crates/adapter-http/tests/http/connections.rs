@@ -48,6 +48,60 @@ async fn idle_connections_are_closed() {
 }
 
 #[tokio::test]
+async fn a_connection_that_rested_goes_on() {
+    let settings = HttpSettings {
+        rest_after: Duration::ZERO,
+        ..HttpSettings::default()
+    };
+    let server = Server::with(settings).await;
+    let mut idle = server.client().await;
+    let mut gone = server.client().await;
+    let mut halfway = server.client().await;
+    let mut running = server.client().await;
+    running
+        .send(post("/v1/tools/call", &[], "{\"tool\":\"gate\"}"))
+        .await;
+    for client in [&mut idle, &mut gone] {
+        client.send(get("/healthz", &[])).await;
+        assert_eq!(client.response().await.status, 200);
+    }
+    // A second request has begun in the same piece as the first.
+    let mut both = get("/healthz", &[]);
+    both.extend_from_slice(b"GET /healthz HTT");
+    halfway.send(both).await;
+    assert_eq!(halfway.response().await.status, 200);
+    let resting = async |count: usize| {
+        patiently(&format!("{count} connections to rest"), async {
+            while server.doors.resting() != count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    };
+    resting(2).await;
+    halfway.send("P/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(halfway.response().await.status, 200);
+    resting(3).await;
+    drop(gone);
+    resting(2).await;
+    for _ in 0..2 {
+        idle.send(post(
+            "/v1/tools/call",
+            &[],
+            "{\"tool\":\"echo\",\"arguments\":{\"msg\":\"again\"}}",
+        ))
+        .await;
+        assert_eq!(idle.response().await.json()["output"], "again");
+    }
+    server.script.gate.add_permits(1);
+    assert_eq!(running.response().await.json()["output"], "opened");
+    resting(3).await;
+    server.stop.cancel();
+    assert!(idle.is_closed().await);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_busy_connection_is_not_idle() {
     let server = Server::with(hasty()).await;
     let mut busy = server.client().await;
@@ -166,6 +220,20 @@ async fn stopping_finishes_what_runs_and_closes_what_does_not() {
     let answer = running.response().await;
     assert_eq!(answer.json()["output"], "opened");
     assert!(running.is_closed().await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_head_does_not_hold_up_the_end() {
+    let server = Server::with(hasty()).await;
+    let mut slow = server.client().await;
+    slow.send(get("/healthz", &[])).await;
+    assert_eq!(slow.response().await.status, 200);
+    slow.send("GET /healthz HTT").await;
+    // The server has the head's beginning once it has answered a request that was sent after it.
+    server.assert_well().await;
+    server.stop.cancel();
+    assert!(slow.is_closed().await);
     server.stop().await;
 }
 

@@ -1,13 +1,16 @@
 use super::*;
 
-const HEAD: Duration = Duration::from_secs(2);
-const IDLE: Duration = Duration::from_secs(5);
+const LIMITS: Limits = Limits {
+    head: Duration::from_secs(2),
+    idle: Duration::from_secs(5),
+    rest: Duration::from_secs(1),
+};
 
 /// Lets seconds pass; says after how many of them the connection was told to close.
 fn closed_after(control: &Control, seconds: u32) -> Option<u32> {
     (1..=seconds).find(|_| {
         let now = control.clock.tick();
-        control.sweep(now, HEAD, IDLE);
+        control.sweep(now, LIMITS);
         control.ordered() == Order::Close
     })
 }
@@ -63,4 +66,27 @@ fn orders_only_become_stricter() {
     control.order(Order::Close);
     control.order(Order::Finish);
     assert_eq!(control.ordered(), Order::Close);
+}
+
+#[test]
+fn buffers_are_given_back_when_nothing_is_in_them() {
+    let control = Control::new(Arc::default());
+    assert_eq!(closed_after(&control, 1), None);
+    assert!(!control.may_rest(), "a head is due");
+    drop(control.busy());
+    assert_eq!(closed_after(&control, 1), None);
+    assert!(!control.may_rest(), "it has not idled for long");
+    assert_eq!(closed_after(&control, 1), None);
+    control.written();
+    assert!(!control.may_rest(), "an answer is not out yet");
+    control.flushed();
+    assert!(!control.may_rest(), "it was asked once");
+    assert_eq!(closed_after(&control, 1), None);
+    assert!(control.may_rest());
+    assert_eq!(closed_after(&control, 1), None);
+    assert!(!control.may_rest(), "it rests already");
+    control.awake();
+    control.received();
+    assert_eq!(closed_after(&control, 1), None);
+    assert!(!control.may_rest(), "a request has begun");
 }
