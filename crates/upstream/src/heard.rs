@@ -145,6 +145,8 @@ impl Ear {
                 }
                 Heard::Nothing
             }
+            // The answers to our subscriptions; what is in force shows in what comes.
+            "notifications/subscriptions/acknowledged" => Heard::Nothing,
             other => {
                 tracing::debug!(target: "ferromcp::server", server = %self.name, method = other, "notification ignored");
                 Heard::Nothing

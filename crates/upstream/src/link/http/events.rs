@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ferromcp_core::CallContext;
 use ferromcp_protocol::Message;
 use http::StatusCode;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Dialect, HttpLink, headers};
 use crate::fault::Fault;
@@ -21,6 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Bounds for what the server says, and for our own growing waits.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How long a stream that has brought its answer may take to end.
+const READ_TO_END: Duration = Duration::from_secs(1);
 /// A stream that held for this long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 
@@ -35,9 +37,10 @@ impl HttpLink {
     ) -> Result<Bytes, Fault> {
         let mut resumes = 0;
         loop {
-            let broken = match stream.next().await {
+            let broken: Fault = match stream.next().await {
                 Some(Ok(event)) => {
                     if let Some(end) = self.event(&event.data, Some(id), caller) {
+                        read_to_end(stream);
                         return end;
                     }
                     continue;
@@ -209,4 +212,12 @@ impl HttpLink {
             tracing::debug!(target: "ferromcp::server", server = %self.ear.name, %fault, "no stream of its own");
         }
     }
+}
+
+/// The end of a stream follows its answer, and a connection that was read to the end is used again. Opening another one
+/// for every call would cost far more than this task.
+fn read_to_end(mut stream: SseStream) {
+    tokio::spawn(timeout(READ_TO_END, async move {
+        while stream.next().await.is_some() {}
+    }));
 }
