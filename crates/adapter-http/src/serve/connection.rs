@@ -120,8 +120,11 @@ async fn requests(
     }
     let parts = connection.into_parts();
     let mut io = parts.io.into_inner();
-    // The beginning of a request that came in one piece with the one before it.
-    io.early = parts.read_buf;
+    // The beginning of a request that came in one piece with the one before it. Empty, it would
+    // still hold the buffer.
+    if !parts.read_buf.is_empty() {
+        io.early = parts.read_buf;
+    }
     Ok(Some((io, parts.service)))
 }
 
@@ -182,6 +185,9 @@ impl AsyncRead for Watched {
         if !self.early.is_empty() {
             let count = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early.split_to(count));
+            if self.early.is_empty() {
+                self.early = Bytes::new();
+            }
             self.control.received();
             return Poll::Ready(Ok(()));
         }
