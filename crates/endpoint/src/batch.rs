@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ferromcp_protocol::message::parse_batch;
-use ferromcp_protocol::{Message, Method, RequestMeta, RpcError, code};
+use ferromcp_protocol::{Message, Method, RpcError, code};
 use futures_util::future::join_all;
 
 use crate::answer::Answer;
@@ -65,14 +65,14 @@ async fn one(
 ) -> Answer {
     match message {
         Err(refused) => Answer::error(Some(refused.id.as_deref().unwrap_or("null")), &refused.error, 200),
-        Ok(Message::Request(request)) => match RequestMeta::of_params(&request.params) {
+        Ok(Message::Request(request)) => match &request.meta {
             Ok(meta) => {
                 let method = Method::parse(&request.method);
-                Box::pin(legacy::run(endpoint, incoming, session, request, &meta, method)).await
+                Box::pin(legacy::run(endpoint, incoming, session, request, meta, method)).await
             }
             Err(message) => Answer::error(
                 Some(request.id),
-                &RpcError::new(code::INVALID_PARAMS, message),
+                &RpcError::new(code::INVALID_PARAMS, message.as_str()),
                 200,
             ),
         },

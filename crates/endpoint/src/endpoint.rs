@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use ferromcp_core::{Credential, Gateway, Snapshot};
 use ferromcp_protocol::message::is_batch;
 use ferromcp_protocol::{
-    Message, Method, Notification, ProtocolVersion, Request, RequestMeta, Response, RpcError, code, header,
+    Message, Method, Notification, ProtocolVersion, Request, Response, RpcError, code, header,
 };
 use tokio::time::Instant;
 
@@ -81,7 +81,7 @@ impl Endpoint {
     }
 
     async fn request(&self, incoming: &Incoming<'_>, request: &Request<'_>) -> Answer {
-        let meta = match RequestMeta::of_params(&request.params) {
+        let meta = match &request.meta {
             Ok(meta) => meta,
             Err(message) => {
                 let error = RpcError::new(code::INVALID_PARAMS, format!("`params`: {message}"));
@@ -89,11 +89,11 @@ impl Endpoint {
             }
         };
         let method = Method::parse(&request.method);
-        if !modern::claims(&incoming.link, &meta, method) {
-            return legacy::request(self, incoming, request, &meta, method).await;
+        if !modern::claims(&incoming.link, meta, method) {
+            return legacy::request(self, incoming, request, meta, method).await;
         }
         let (snapshot, dress) = self.current();
-        let checked = match modern::check(&snapshot, &incoming.link, request, &meta) {
+        let checked = match modern::check(&snapshot, &incoming.link, request, meta) {
             Ok(checked) => checked,
             Err(answer) => return answer,
         };
@@ -103,7 +103,7 @@ impl Endpoint {
             id: request.id,
             params: &request.params,
             params_raw: request.params_raw,
-            meta: &meta,
+            meta,
             version: ProtocolVersion::LATEST,
             session: match incoming.link {
                 Link::Connection(session) => Some(session),

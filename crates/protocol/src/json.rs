@@ -1,15 +1,17 @@
 //! Raw JSON: objects as borrowed (key, raw value) members, and the few writers we need.
 //!
-//! [`validate`] checks a whole document once. After that [`Object::parse`] only has to find where
-//! members begin and end, so peeking at one level costs little more than a scan for quotes and
-//! brackets, however often it is done. On text that was never validated it stays memory-safe and
-//! ends with an error or with slices that the next validation refuses.
+//! Everything here reads its text once, strictly, without building a tree and without recursion.
+//! [`crate::Message::parse`] splits the envelope, `params` and `_meta` on that one way.
+
+mod reader;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+use reader::RawKey;
+pub(crate) use reader::Reader;
 
 /// Why a text is not the JSON that was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct JsonError {
     pub offset: usize,
     /// True if an object has the same key twice.
     pub duplicate_key: bool,
+    /// True if there is a value, but not of the type that was expected.
+    pub wrong_type: bool,
 }
 
 impl fmt::Display for JsonError {
@@ -36,108 +40,131 @@ impl JsonError {
             message: message.into(),
             offset,
             duplicate_key: false,
+            wrong_type: false,
         }
+    }
+
+    pub(crate) fn not_an_object(message: String, offset: usize) -> Self {
+        Self {
+            wrong_type: true,
+            ..Self::new(message, offset)
+        }
+    }
+
+    /// The same about a text that is a whole message.
+    pub(crate) fn of_message(mut self) -> Self {
+        self.message.insert_str(0, "the message is not valid JSON: ");
+        self
     }
 }
 
 /// Checks that `bytes` are one JSON document in UTF-8 (RFC 8259), with any nesting depth and
 /// without building a tree. Surrounding whitespace is cut off the returned text.
 pub fn validate(bytes: &[u8]) -> Result<&str, JsonError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| JsonError::new("the message is not valid UTF-8", e.valid_up_to()))?;
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(raw) => Ok(raw.get()),
-        Err(e) => {
-            let offset = offset_of(text, e.line(), e.column());
-            Err(JsonError::new(
-                format!("the message is not valid JSON: {e}"),
-                offset,
-            ))
-        }
-    }
+    let mut reader = Reader::new(utf8(bytes)?);
+    let value = reader.value().map_err(JsonError::of_message)?;
+    reader.end().map_err(JsonError::of_message)?;
+    Ok(value)
 }
 
-fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line.saturating_sub(1))
-        .map(str::len)
-        .sum();
-    (start + column.saturating_sub(1)).min(text.len())
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
+    std::str::from_utf8(bytes).map_err(|e| JsonError::new("the message is not valid UTF-8", e.valid_up_to()))
 }
 
 /// The members of one JSON object, in order, keys decoded, values as raw text. Duplicate keys are
 /// an error: two readers could see two different values.
 #[derive(Clone, Debug, Default)]
 pub struct Object<'a> {
-    members: SmallVec<[(Cow<'a, str>, &'a str); 8]>,
+    /// Keys are as in the text, without quotes.
+    members: SmallVec<[(&'a str, &'a str); INLINE_MEMBERS]>,
+    /// Keys that have escapes: place and decoded text. Nearly always empty.
+    decoded: Vec<(usize, Box<str>)>,
 }
 
+/// Members that are kept without allocating.
+const INLINE_MEMBERS: usize = 6;
 /// More members than this are checked for duplicates with a hash set.
 const LINEAR_MEMBERS: usize = 24;
 
 impl<'a> Object<'a> {
-    /// Splits the raw text of an object. Surrounding whitespace is allowed.
+    /// Splits the text of an object. Surrounding whitespace is allowed.
     pub fn parse(raw: &'a str) -> Result<Self, JsonError> {
-        let mut cursor = Cursor { text: raw, at: 0 };
-        cursor.space();
-        if cursor.peek() != Some(b'{') {
-            return Err(JsonError::new(
-                format!("expected an object, found {}", kind(raw)),
-                cursor.at,
-            ));
+        let mut reader = Reader::new(raw);
+        if reader.peek() != Some(b'{') {
+            let message = format!("expected an object, found {}", kind(raw));
+            return Err(JsonError::not_an_object(message, reader.at()));
         }
-        cursor.at += 1;
-        let mut members = SmallVec::new();
-        cursor.space();
-        if cursor.peek() == Some(b'}') {
-            cursor.at += 1;
-            return cursor.end(Self { members });
-        }
-        loop {
-            cursor.space();
-            let key = cursor.key()?;
-            cursor.space();
-            cursor.expect(b':')?;
-            cursor.space();
-            let value = cursor.value()?;
-            members.push((key, value));
-            cursor.space();
-            match cursor.next() {
-                Some(b',') => {}
-                Some(b'}') => break,
-                _ => return Err(JsonError::new("expected `,` or `}`", cursor.at)),
-            }
-        }
-        let object = Self { members };
+        let mut object = Self::default();
+        object.read(&mut reader, |reader, _| reader.skip())?;
+        reader.end()?;
         object.refuse_duplicates(raw)?;
-        cursor.end(object)
+        Ok(object)
     }
 
-    fn refuse_duplicates(&self, raw: &str) -> Result<(), JsonError> {
+    /// Reads the members of an object, of which the next byte is the opening brace, behind those that
+    /// are here already. `value` gets each key's raw text and must go behind the value. Duplicates
+    /// are found by [`Self::refuse_duplicates`].
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        reader: &mut Reader<'a>,
+        mut value: impl FnMut(&mut Reader<'a>, &str) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        reader.members(|reader, key: RawKey<'a>| {
+            let start = reader.at();
+            value(reader, key.text)?;
+            if key.escaped {
+                let decoded = key.decode();
+                let decoded = decoded.ok_or_else(|| JsonError::new("invalid key", start))?;
+                self.decoded
+                    .push((self.members.len(), decoded.into_owned().into_boxed_str()));
+            }
+            self.members.push((key.text, reader.since(start)));
+            Ok(())
+        })
+    }
+
+    /// The key of the member at a place.
+    #[inline]
+    fn key(&self, index: usize) -> &str {
+        if self.decoded.is_empty() {
+            return self.members[index].0;
+        }
+        match self.decoded.binary_search_by_key(&index, |(at, _)| *at) {
+            Ok(found) => &self.decoded[found].1,
+            Err(_) => self.members[index].0,
+        }
+    }
+
+    /// Fails if a key is there twice. `raw` is the text that offsets count in.
+    pub(crate) fn refuse_duplicates(&self, raw: &str) -> Result<(), JsonError> {
+        let all = 0..self.members.len();
         let twice = if self.members.len() <= LINEAR_MEMBERS {
-            self.members
-                .iter()
-                .enumerate()
-                .find(|(i, (key, _))| self.members[..*i].iter().any(|(k, _)| k == key))
-                .map(|(_, member)| member)
+            all.into_iter()
+                .find(|&i| (0..i).any(|earlier| self.key(earlier) == self.key(i)))
         } else {
             let mut seen = std::collections::HashSet::with_capacity(self.members.len());
-            self.members.iter().find(|(key, _)| !seen.insert(key.as_ref()))
+            all.into_iter().find(|&i| !seen.insert(self.key(i)))
         };
-        let Some((key, value)) = twice else { return Ok(()) };
-        let offset = (value.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize);
-        let shown: String = key.chars().take(64).collect();
+        let Some(twice) = twice else { return Ok(()) };
+        let value = self.members[twice].1;
+        let shown: String = self.key(twice).chars().take(64).collect();
         Err(JsonError {
             message: format!("duplicate key `{shown}`"),
-            offset,
+            offset: (value.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize),
             duplicate_key: true,
+            wrong_type: false,
         })
     }
 
     /// The raw value of a member.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.members.iter().find(|(k, _)| k == key).map(|(_, v)| *v)
+        if self.decoded.is_empty() {
+            return self.members.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
+        }
+        let found = (0..self.members.len()).find(|&i| self.key(i) == key)?;
+        Some(self.members[found].1)
     }
 
     /// The decoded value of a string member; `None` if absent or not a string.
@@ -147,7 +174,7 @@ impl<'a> Object<'a> {
 
     /// All members in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.members.iter().map(|(k, v)| (k.as_ref(), *v))
+        (0..self.members.len()).map(|i| (self.key(i), self.members[i].1))
     }
 
     /// Number of members.
@@ -161,36 +188,22 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Splits the raw text of an array into the raw texts of its elements, at most `max` of them.
+/// Splits the text of an array into the raw texts of its elements, at most `max` of them.
 pub fn elements(raw: &str, max: usize) -> Result<Vec<&str>, JsonError> {
-    let mut cursor = Cursor { text: raw, at: 0 };
-    cursor.space();
-    if cursor.peek() != Some(b'[') {
-        return Err(JsonError::new(
-            format!("expected an array, found {}", kind(raw)),
-            cursor.at,
-        ));
+    let mut reader = Reader::new(raw);
+    if reader.peek() != Some(b'[') {
+        return Err(reader.fault(&format!("expected an array, found {}", kind(raw))));
     }
-    cursor.at += 1;
     let mut found = Vec::new();
-    cursor.space();
-    if cursor.peek() == Some(b']') {
-        cursor.at += 1;
-        return cursor.end(found);
-    }
-    loop {
-        cursor.space();
+    reader.elements(|reader| {
         if found.len() == max {
-            return Err(JsonError::new(format!("more than {max} elements"), cursor.at));
+            return Err(reader.fault(&format!("more than {max} elements")));
         }
-        found.push(cursor.value()?);
-        cursor.space();
-        match cursor.next() {
-            Some(b',') => {}
-            Some(b']') => return cursor.end(found),
-            _ => return Err(JsonError::new("expected `,` or `]`", cursor.at)),
-        }
-    }
+        found.push(reader.value()?);
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok(found)
 }
 
 /// Decodes the raw text of a JSON string (with its quotes). `None` if it is not a string.
@@ -226,149 +239,6 @@ pub fn quote(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len() + 2);
     write_str(&mut out, text);
     String::from_utf8(out).unwrap_or_default()
-}
-
-struct Cursor<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn bytes(&self) -> &'a [u8] {
-        self.text.as_bytes()
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes().get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.next() == Some(byte) {
-            return Ok(());
-        }
-        Err(JsonError::new(
-            format!("expected `{}`", char::from(byte)),
-            self.at.saturating_sub(1),
-        ))
-    }
-
-    fn end<T>(mut self, found: T) -> Result<T, JsonError> {
-        self.space();
-        if self.at == self.text.len() {
-            return Ok(found);
-        }
-        Err(JsonError::new("text after the end of the value", self.at))
-    }
-
-    /// A decoded key.
-    fn key(&mut self) -> Result<Cow<'a, str>, JsonError> {
-        let start = self.at;
-        self.expect(b'"')?;
-        let escaped = self.skip_string_rest()?;
-        let text = self.text;
-        if escaped {
-            let key = text.get(start..self.at).and_then(decode_str);
-            return key.ok_or_else(|| JsonError::new("invalid key", start));
-        }
-        let key = text.get(start + 1..self.at - 1);
-        key.map(Cow::Borrowed)
-            .ok_or_else(|| JsonError::new("invalid key", start))
-    }
-
-    /// Goes behind the closing quote of a string; true if there are escapes in it.
-    fn skip_string_rest(&mut self) -> Result<bool, JsonError> {
-        let mut escaped = false;
-        loop {
-            let rest = self.bytes().get(self.at..).unwrap_or_default();
-            let found =
-                quote_or_escape(rest).ok_or_else(|| JsonError::new("unterminated string", self.at))?;
-            self.at += found + 1;
-            if rest[found] == b'"' {
-                return Ok(escaped);
-            }
-            escaped = true;
-            self.at += 1;
-        }
-    }
-
-    /// The raw text of any value. Brackets are counted, not matched by kind: [`validate`] did that.
-    fn value(&mut self) -> Result<&'a str, JsonError> {
-        let start = self.at;
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                self.skip_string_rest()?;
-            }
-            Some(b'{' | b'[') => self.skip_nested()?,
-            _ => {
-                while let Some(b) = self.peek() {
-                    if matches!(b, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t') {
-                        break;
-                    }
-                    self.at += 1;
-                }
-            }
-        }
-        if self.at == start {
-            return Err(JsonError::new("expected a value", start));
-        }
-        self.text
-            .get(start..self.at)
-            .ok_or_else(|| JsonError::new("expected a value", start))
-    }
-
-    fn skip_nested(&mut self) -> Result<(), JsonError> {
-        let mut depth = 0usize;
-        loop {
-            match self.next() {
-                Some(b'"') => {
-                    self.skip_string_rest()?;
-                }
-                Some(b'{' | b'[') => depth += 1,
-                Some(b'}' | b']') => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Ok(());
-                    }
-                }
-                Some(_) => {}
-                None => return Err(JsonError::new("unterminated value", self.at)),
-            }
-        }
-    }
-}
-
-/// Position of the next quote or backslash, eight bytes at a time: strings in messages are short,
-/// so the set-up of a vector search would cost more than it saves.
-fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // The lowest set bit marks the first zero byte of `word`; higher ones may be carried.
-    const fn zero_bytes(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGHS
-    }
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zero_bytes(word ^ (ONES * b'"' as u64)) | zero_bytes(word ^ (ONES * b'\\' as u64));
-        if found != 0 {
-            return Some(i * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let at = tail.iter().position(|b| matches!(b, b'"' | b'\\'))?;
-    Some(words.len() * 8 + at)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use crate::code;
 use crate::error::RpcError;
-use crate::json::{self, Object};
+use crate::json::{self, JsonError, Object, Reader};
+use crate::meta::RequestMeta;
 
 /// One JSON-RPC message.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Request<'a> {
     pub params: Object<'a>,
     /// Raw text of `params`, if present.
     pub params_raw: Option<&'a str>,
+    /// `_meta` of `params`; the error says what is wrong with it.
+    pub meta: Result<RequestMeta<'a>, String>,
 }
 
 /// A notification.
@@ -64,22 +67,77 @@ pub const MAX_ID_BYTES: usize = 1024;
 /// Most messages in one batch (2025-03-26).
 pub const MAX_BATCH: usize = 100;
 
-impl<'a> Message<'a> {
-    /// Reads one message. Members that JSON-RPC does not define are ignored; duplicate members of
-    /// the envelope and of `params` are refused.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, MessageError> {
-        let text = json::validate(bytes).map_err(|e| MessageError {
-            id: None,
-            error: RpcError::new(code::PARSE_ERROR, e.to_string()),
+/// A message, split.
+#[derive(Default)]
+struct Parts<'a> {
+    envelope: Object<'a>,
+    params: Option<Object<'a>>,
+    meta: Option<Object<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    /// Reads a message, and on the way splits what nearly every one has. Members that are not split
+    /// here (odd types, keys with escapes) are so later.
+    fn read(reader: &mut Reader<'a>) -> Result<Self, JsonError> {
+        let mut parts = Self::default();
+        let Self {
+            envelope,
+            params,
+            meta,
+        } = &mut parts;
+        if reader.peek() != Some(b'{') {
+            let start = reader.at();
+            let raw = reader.value()?;
+            let message = format!("expected an object, found {}", json::kind(raw));
+            return Err(JsonError::not_an_object(message, start));
+        }
+        envelope.read(reader, |reader, key| {
+            if key != "params" || reader.peek() != Some(b'{') {
+                return reader.skip();
+            }
+            params.insert(Object::default()).read(reader, |reader, key| {
+                if key != "_meta" || reader.peek() != Some(b'{') {
+                    return reader.skip();
+                }
+                meta.insert(Object::default())
+                    .read(reader, |reader, _| reader.skip())
+            })
         })?;
-        Self::from_valid(text)
+        Ok(parts)
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads one message in one pass. Members that JSON-RPC does not define are ignored; duplicate
+    /// members of the envelope, of `params` and of `_meta` are refused.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, MessageError> {
+        json::utf8(bytes).map_err(unreadable).and_then(Self::parse_str)
     }
 
-    /// Reads one message out of text that [`json::validate`] accepted.
-    pub fn from_valid(text: &'a str) -> Result<Self, MessageError> {
-        let envelope = Object::parse(text).map_err(|e| invalid(None, format!("JSON-RPC message: {e}")))?;
-        let id = envelope.get("id");
-        let id = match id {
+    /// As [`Self::parse`], of text.
+    pub fn parse_str(text: &'a str) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(text);
+        let parts = Parts::read(&mut reader).and_then(|parts| reader.end().map(|()| parts));
+        match parts {
+            Ok(parts) => Self::of(text, parts),
+            // What is no object may still be no JSON at all.
+            Err(e) if e.wrong_type && reader.end().is_ok() => {
+                Err(invalid(None, format!("JSON-RPC message: {e}")))
+            }
+            Err(e) => Err(unreadable(e.of_message())),
+        }
+    }
+
+    fn of(text: &'a str, parts: Parts<'a>) -> Result<Self, MessageError> {
+        let Parts {
+            envelope,
+            params,
+            meta,
+        } = parts;
+        envelope
+            .refuse_duplicates(text)
+            .map_err(|e| invalid(None, format!("JSON-RPC message: {e}")))?;
+        let id = match envelope.get("id") {
             Some(raw) if is_id(raw) => Some(raw),
             Some("null") if envelope.get("error").is_some() => None,
             Some(raw) => {
@@ -96,39 +154,30 @@ impl<'a> Message<'a> {
         if envelope.get("jsonrpc") != Some("\"2.0\"") {
             return Err(invalid(id, "`jsonrpc` must be \"2.0\""));
         }
-        if let Some(method) = envelope.get("method") {
-            let method = json::decode_str(method).ok_or_else(|| invalid(id, "`method` must be a string"))?;
-            return Self::call(id, method, envelope.get("params"));
-        }
-        Self::answer(id, &envelope)
-    }
-
-    fn call(id: Option<&'a str>, method: Cow<'a, str>, raw: Option<&'a str>) -> Result<Self, MessageError> {
-        let params = match raw {
-            Some(raw) => Object::parse(raw).map_err(|e| {
-                let code = if e.duplicate_key {
-                    code::INVALID_REQUEST
-                } else {
-                    code::INVALID_PARAMS
-                };
-                MessageError {
-                    id: id.map(Into::into),
-                    error: RpcError::new(code, format!("`params`: {e}")),
-                }
-            })?,
-            None => Object::default(),
+        let Some(method) = envelope.get("method") else {
+            return Self::answer(id, &envelope);
         };
+        let method = json::decode_str(method).ok_or_else(|| invalid(id, "`method` must be a string"))?;
+        let params_raw = envelope.get("params");
+        let params = match (params, params_raw) {
+            (Some(params), Some(raw)) => params.refuse_duplicates(raw).map(|()| params),
+            (_, None) => Ok(Object::default()),
+            (None, Some(raw)) => Object::parse(raw),
+        };
+        let params = params.map_err(|e| bad_params(id, &e))?;
+        let meta = RequestMeta::of_parts(&params, meta);
         Ok(match id {
             Some(id) => Self::Request(Request {
                 id,
                 method,
                 params,
-                params_raw: raw,
+                params_raw,
+                meta,
             }),
             None => Self::Notification(Notification {
                 method,
                 params,
-                params_raw: raw,
+                params_raw,
             }),
         })
     }
@@ -154,19 +203,35 @@ pub fn is_batch(bytes: &[u8]) -> bool {
 /// Splits a batch into its messages (revision 2025-03-26). A member that is no message is an error
 /// of its own, in its place.
 pub fn parse_batch(bytes: &[u8]) -> Result<Vec<Result<Message<'_>, MessageError>>, MessageError> {
-    let text = json::validate(bytes).map_err(|e| MessageError {
-        id: None,
-        error: RpcError::new(code::PARSE_ERROR, e.to_string()),
-    })?;
+    let text = json::validate(bytes).map_err(unreadable)?;
     let raw = json::elements(text, MAX_BATCH).map_err(|e| invalid(None, format!("JSON-RPC batch: {e}")))?;
     if raw.is_empty() {
         return Err(invalid(None, "a JSON-RPC batch must not be empty"));
     }
-    Ok(raw.into_iter().map(Message::from_valid).collect())
+    Ok(raw.into_iter().map(Message::parse_str).collect())
 }
 
 fn is_id(raw: &str) -> bool {
     raw.len() <= MAX_ID_BYTES && matches!(raw.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9'))
+}
+
+fn unreadable(error: JsonError) -> MessageError {
+    MessageError {
+        id: None,
+        error: RpcError::new(code::PARSE_ERROR, error.to_string()),
+    }
+}
+
+fn bad_params(id: Option<&str>, error: &JsonError) -> MessageError {
+    let code = if error.duplicate_key {
+        code::INVALID_REQUEST
+    } else {
+        code::INVALID_PARAMS
+    };
+    MessageError {
+        id: id.map(Into::into),
+        error: RpcError::new(code, format!("`params`: {error}")),
+    }
 }
 
 fn invalid(id: Option<&str>, message: impl Into<String>) -> MessageError {

@@ -98,6 +98,29 @@ impl<'a> RequestMeta<'a> {
     /// Reads the raw text of `_meta`.
     pub fn parse(raw: &'a str) -> Result<Self, String> {
         let object = Object::parse(raw).map_err(|e| format!("`_meta` must be an object: {e}"))?;
+        Self::of_members(raw, &object)
+    }
+
+    /// Reads `_meta` out of a `params` object, if it has one.
+    pub fn of_params(params: &Object<'a>) -> Result<Self, String> {
+        Self::of_parts(params, None)
+    }
+
+    /// `_meta` of a `params` object, which was split already if it is an object under its plain name.
+    pub(crate) fn of_parts(params: &Object<'a>, split: Option<Object<'a>>) -> Result<Self, String> {
+        match (params.get("_meta"), split) {
+            (None, _) => Ok(Self::default()),
+            (Some(raw), None) => Self::parse(raw),
+            (Some(raw), Some(object)) => {
+                object
+                    .refuse_duplicates(raw)
+                    .map_err(|e| format!("`_meta` must be an object: {e}"))?;
+                Self::of_members(raw, &object)
+            }
+        }
+    }
+
+    fn of_members(raw: &'a str, object: &Object<'a>) -> Result<Self, String> {
         let mut meta = Self {
             raw: Some(raw),
             ..Self::default()
@@ -119,13 +142,6 @@ impl<'a> RequestMeta<'a> {
             return Err("`_meta.progressToken` must be a string or a number".into());
         }
         Ok(meta)
-    }
-
-    /// Reads `_meta` out of a `params` object, if it has one.
-    pub fn of_params(params: &Object<'a>) -> Result<Self, String> {
-        params
-            .get("_meta")
-            .map_or_else(|| Ok(Self::default()), Self::parse)
     }
 
     /// True if the message says that it belongs to the modern era.

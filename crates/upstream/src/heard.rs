@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use ferromcp_core::{CallContext, Event, Gateway, LogMessage, Progress};
-use ferromcp_protocol::json::{self, Object};
+use ferromcp_protocol::json::Object;
 use ferromcp_protocol::{LogLevel, Message, Notification, Request, RpcError, code};
 use tokio::sync::Notify;
+
+use crate::loose;
 
 /// Something that happened during a call, on its way to the caller.
 #[derive(Debug)]
@@ -211,24 +213,7 @@ fn log(params: &Object<'_>) -> Option<Happening> {
     })
 }
 
-/// Reads a message whose result is left unchecked: whoever takes the result checks all of it anyway. Everything else is
-/// checked here. `Err` says what is wrong, and with which id if that could be read.
+/// Reads a message. `Err` says what is wrong, and with which id if that can be made out.
 pub(crate) fn read(text: &str) -> Result<Message<'_>, (Option<u64>, String)> {
-    let bad = |id: Option<&str>, what: String| (id.and_then(|raw| raw.parse().ok()), what);
-    let message = Message::from_valid(text).map_err(|e| bad(e.id.as_deref(), e.error.message))?;
-    if let Message::Response(response) = &message
-        && response.outcome.is_ok()
-    {
-        return Ok(message);
-    }
-    match json::validate(text.as_bytes()) {
-        Ok(_) => Ok(message),
-        Err(e) => {
-            let id = match &message {
-                Message::Response(response) => response.id,
-                _ => None,
-            };
-            Err(bad(id, e.to_string()))
-        }
-    }
+    Message::parse_str(text).map_err(|e| (loose::id(text.as_bytes()), e.error.message))
 }

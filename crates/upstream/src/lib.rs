@@ -15,6 +15,7 @@ mod heard;
 mod life;
 mod link;
 mod lists;
+mod loose;
 mod opening;
 mod relay;
 mod session;

@@ -91,6 +91,87 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// Tokens of JSON in any order, so that right and wrong ones are near to each other.
+fn json_like() -> impl Strategy<Value = String> {
+    let token = prop_oneof![
+        prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"a\"",
+            "\"a\":",
+            "\"\"",
+            "true",
+            "false",
+            "null",
+            "nul",
+            "0",
+            "-0",
+            "01",
+            "-",
+            "1.5",
+            "1.",
+            ".5",
+            "1e5",
+            "1e",
+            "1E+2",
+            "1e-",
+            "1.5e+300",
+            " ",
+            "\n",
+            "\t",
+            "\r",
+            "\u{b}",
+            "\"\\u00e9\"",
+            "\"\\u00e\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"\\\\\"",
+            "\"\\\"",
+            "\"\n\"",
+            "\"\u{1f}\"",
+            "\"\u{7f}é\"",
+            "\"12345678\"",
+            "\"",
+            "{\"a\":1}",
+            "[1,2]",
+            "{}",
+            "[]",
+            "[{}]",
+            "[[1]]",
+            "{\"a\":{\"b\":[1,{}]}}",
+        ])
+        .prop_map(str::to_owned),
+        any_json().prop_map(|value| value.to_string()),
+    ];
+    prop::collection::vec(token, 1..6).prop_map(|tokens| tokens.concat())
+}
+
+#[test]
+fn levels_are_kept_right_at_every_depth_around_a_word() {
+    for depth in (1..70).chain(126..131).chain([191, 192, 193, 1000]) {
+        // Objects and arrays in turn, so that a level that is forgotten shows.
+        let open: String = (0..depth)
+            .map(|i| if i % 3 == 0 { "[" } else { "{\"k\":" })
+            .collect();
+        let close: String = (0..depth)
+            .rev()
+            .map(|i| if i % 3 == 0 { "]" } else { "}" })
+            .collect();
+        assert!(validate(format!("{open}1{close}").as_bytes()).is_ok(), "{depth}");
+        let wrong = if (depth - 1) % 3 == 0 { "}" } else { "]" };
+        assert!(
+            validate(format!("{open}1{wrong}{}", &close[1..]).as_bytes()).is_err(),
+            "{depth}"
+        );
+        let outermost = format!("{open}1{}}}", &close[..close.len() - 1]);
+        assert!(validate(outermost.as_bytes()).is_err(), "{depth}");
+    }
+}
+
 proptest! {
     #[test]
     fn agrees_with_serde_json_on_objects(members in prop::collection::btree_map(".{0,8}", any_json(), 0..8), pretty: bool) {
@@ -118,6 +199,12 @@ proptest! {
         if let Some(last) = bytes.last_mut() { *last = flip; }
         let _ = validate(&bytes);
         if let Ok(text) = std::str::from_utf8(&bytes) { let _ = Object::parse(text); }
+    }
+
+    #[test]
+    fn accepts_what_serde_json_accepts(text in json_like()) {
+        let theirs = serde_json::from_str::<&serde_json::value::RawValue>(&text).map(serde_json::value::RawValue::get);
+        prop_assert_eq!(validate(text.as_bytes()).ok(), theirs.ok(), "{}", text);
     }
 
     #[test]

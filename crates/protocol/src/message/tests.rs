@@ -162,3 +162,66 @@ proptest! {
         prop_assert_eq!(request.params.get_str(&key).unwrap(), value);
     }
 }
+
+#[test]
+fn params_and_meta_are_found_however_their_keys_are_written() {
+    for text in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1,"_meta":{"progressToken":7}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"x","par\u0061ms":{"a":1,"_meta":{"progressToken":7}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1,"_m\u0065ta":{"progressToken":7}}}"#,
+        r#" { "params" : { "_meta" : { "progressToken" : 7 } , "a" : 1 } , "method":"x","id":1,"jsonrpc":"2.0" } "#,
+    ] {
+        let Ok(Message::Request(request)) = parse(text) else {
+            panic!("{text}")
+        };
+        assert_eq!(request.params.get("a"), Some("1"), "{text}");
+        assert_eq!(request.meta.unwrap().progress_token, Some("7"), "{text}");
+    }
+}
+
+#[test]
+fn duplicates_are_refused_on_each_level_in_turn() {
+    for (text, words) in [
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{}},"params":{}}"#,
+            "key `params`",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{},"p\u0061rams":{}}"#,
+            "key `params`",
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{},"_meta":{}}}"#,
+            "key `_meta`",
+        ),
+    ] {
+        let error = parse(text).unwrap_err().error;
+        assert_eq!(error.code, code::INVALID_REQUEST, "{text}");
+        assert!(error.message.contains(words), "{}", error.message);
+    }
+    let text = r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"a":1,"\u0061":2}}}"#;
+    let Ok(Message::Request(request)) = parse(text) else {
+        panic!()
+    };
+    assert!(request.meta.unwrap_err().contains("key `a`"));
+}
+
+#[test]
+fn what_is_no_json_is_a_parse_error_and_what_is_no_object_an_invalid_request() {
+    for (text, expected) in [
+        ("7", code::INVALID_REQUEST),
+        ("\"x\" ", code::INVALID_REQUEST),
+        ("[1]", code::INVALID_REQUEST),
+        ("7 7", code::PARSE_ERROR),
+        ("tru", code::PARSE_ERROR),
+        ("", code::PARSE_ERROR),
+        ("{", code::PARSE_ERROR),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"x"}}"#, code::PARSE_ERROR),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"id":1,"method":"x""#,
+            code::PARSE_ERROR,
+        ),
+    ] {
+        assert_eq!(parse(text).unwrap_err().error.code, expected, "{text}");
+    }
+}

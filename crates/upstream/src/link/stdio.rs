@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferromcp_core::CallContext;
-use ferromcp_protocol::json::{self, Object};
+use ferromcp_protocol::json;
 use ferromcp_protocol::lines::LineError;
 use ferromcp_protocol::message::{MAX_BATCH, is_batch};
 use ferromcp_protocol::{Message, Response};
@@ -15,6 +15,7 @@ use super::slot::{Item, Owner, Pending, Slot};
 use super::{Ids, MAX_CALLS, Outgoing};
 use crate::fault::Fault;
 use crate::heard::{self, Ear, Happening, Heard};
+use crate::loose;
 use crate::transport::TransportError;
 use crate::transport::stdio::{End, Incoming, StdioIncoming, StdioTransport};
 use crate::wire;
@@ -246,10 +247,12 @@ impl Shared {
 
     fn refused(&self, error: LineError) {
         match error {
-            // What ends without a line end is still a message, if it is one.
-            LineError::Unterminated { line } => self.line(&line),
+            // What ends without a line end is still a message, if it is one; else the end of the server is
+            // what its calls are told.
+            LineError::Unterminated { line } if json::validate(&line).is_ok() => self.line(&line),
+            LineError::Unterminated { line } => self.nonsense("a line that was cut off", &line),
             LineError::TooLong { limit, head } => {
-                if let Some(id) = id_in_head(&head)
+                if let Some(id) = loose::id(&head)
                     && let Owner::Waiting(slot) = self.pending.take(id)
                 {
                     let what = format!("its answer is longer than the limit of {limit} bytes");
@@ -266,42 +269,11 @@ impl Shared {
     }
 }
 
-/// The id of a response of which only the beginning is there: read from the members before `result`.
-fn id_in_head(head: &[u8]) -> Option<u64> {
-    let end = memchr::memmem::find(head, b"\"result\"")?;
-    let before = std::str::from_utf8(&head[..end])
-        .ok()?
-        .trim_end()
-        .trim_end_matches(',');
-    let closed = format!("{before}}}");
-    let text = json::validate(closed.as_bytes()).ok()?;
-    Object::parse(text).ok()?.get("id")?.parse().ok()
-}
-
 /// Sends what must not make anybody wait. Ends with the connection.
 async fn send_controls(transport: Arc<StdioTransport>, mut controls: mpsc::Receiver<Bytes>) {
     while let Some(message) = controls.recv().await {
         if transport.send(message).await.is_err() {
             return;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::id_in_head;
-
-    #[test]
-    fn the_id_of_an_overlong_answer_is_found_only_where_it_is_certain() {
-        let head = |text: &str| id_in_head(text.as_bytes());
-        assert_eq!(
-            head(r#"{"jsonrpc":"2.0","id":7,"result":{"content":[{"type""#),
-            Some(7)
-        );
-        assert_eq!(head(r#"{"id": 8 , "jsonrpc":"2.0" , "result":{"#), Some(8));
-        assert_eq!(head(r#"{"result":{"id":7,"result":1"#), None);
-        assert_eq!(head(r#"{"jsonrpc":"2.0","id":"7","result":{"#), None);
-        assert_eq!(head(r#"{"jsonrpc":"2.0","id":7"#), None);
-        assert_eq!(head("xxxxxxxxxxxxxx"), None);
     }
 }
