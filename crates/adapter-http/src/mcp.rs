@@ -11,14 +11,14 @@ mod logs;
 mod pipe;
 mod stream;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromcp_core::{Credential, Door, ErrorCode};
+use ferromcp_core::{Door, ErrorCode};
 use ferromcp_endpoint::{Answer, Body as Said, HeaderField, Headers, Incoming, Link, Outlet as _, Session};
 use ferromcp_protocol::ProtocolVersion;
 use ferromcp_protocol::header;
@@ -28,7 +28,7 @@ use http::header::{
 };
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming as RequestBody;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use crate::body::{self, Body};
 use crate::credential::credential;
@@ -48,16 +48,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Open streams get this long to end by themselves when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// `POST /mcp`: one message, or one batch.
-pub(crate) async fn post(site: Arc<Site>, request: Request<RequestBody>) -> Response<Body> {
-    match take_in(&site, request).await {
-        Ok(running) => running.answered(&site).await,
-        Err(refusal) => refusal.rpc(),
-    }
-}
-
-/// Reads the message and starts on it.
-async fn take_in(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Running, Refusal> {
+/// `POST /mcp`: one message, or one batch. What the head alone tells is refused at once.
+pub(crate) fn post(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Running, Refusal> {
     let (head, body) = request.into_parts();
     let headers = head.headers;
     let accepts = media::accepts(&headers);
@@ -65,33 +57,35 @@ async fn take_in(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Runn
         return Err(not_acceptable("application/json and text/event-stream"));
     }
     media::require_json(&headers)?;
-    let token = owned_token(&headers)?;
-    let settings = site.settings();
-    let bytes = body::read(&headers, body, settings.max_body, settings.body_timeout)
-        .await
-        .map_err(|e| Refusal::body(e, settings.max_body))?;
+    // Looked at now, so that nobody is asked for a body in vain.
+    credential(&headers)?;
     let pipe = Pipe::new(accepts.events);
-    let exchange = exchange(Arc::clone(site), headers, token, bytes, Arc::clone(&pipe));
+    let exchange = exchange(Arc::clone(site), headers, body, Arc::clone(&pipe));
     Ok(Running {
+        site: Arc::clone(site),
         exchange: Some(exchange),
         pipe,
         accepts,
+        timer: None,
     })
 }
 
 /// The whole work on a message, as one future that owns what it needs.
-fn exchange(
-    site: Arc<Site>,
-    headers: HeaderMap,
-    token: Option<Box<str>>,
-    bytes: Bytes,
-    pipe: Arc<Pipe>,
-) -> Exchange {
+fn exchange(site: Arc<Site>, headers: HeaderMap, body: RequestBody, pipe: Arc<Pipe>) -> Exchange {
     Box::pin(async move {
+        let settings = site.settings();
+        let bytes = match body::read(&headers, body, settings.max_body, settings.body_timeout).await {
+            Ok(bytes) => bytes,
+            Err(error) => return Refusal::body(error, settings.max_body).answer(),
+        };
+        let credential = match credential(&headers) {
+            Ok(credential) => credential,
+            Err(refusal) => return refusal.answer(),
+        };
         let incoming = Incoming {
             body: &bytes,
             door: Door::Mcp,
-            credential: token.as_deref().map_or(Credential::Local, Credential::Token),
+            credential,
             link: Link::Http(&View(&headers)),
             outlet: &*pipe,
         };
@@ -99,68 +93,55 @@ fn exchange(
     })
 }
 
-/// A message that is being worked on.
-struct Running {
+/// A message that is being worked on: a future that ends with the response, or with its beginning.
+pub(crate) struct Running {
+    site: Arc<Site>,
     /// `None` once the work has ended or was handed on.
     exchange: Option<Exchange>,
     pipe: Arc<Pipe>,
     accepts: Accepts,
+    /// Runs while the work may still be answered whole.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// What comes first.
-enum First {
-    /// The work is done.
-    Answer(Answer),
-    /// Something is to be said before, or it takes long.
-    Stream,
+impl Future for Running {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        let this = &mut *self;
+        let Some(exchange) = &mut this.exchange else {
+            return Poll::Pending;
+        };
+        if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
+            this.exchange = None;
+            if this.pipe.wants_stream() && answer.opened.is_none() {
+                // It said something and was done at once: both go out as a stream.
+                this.exchange = Some(Box::pin(std::future::ready(answer)));
+                return Poll::Ready(this.streamed());
+            }
+            return Poll::Ready(whole(&this.site, answer, this.accepts));
+        }
+        if !this.pipe.can_send() {
+            return Poll::Pending;
+        }
+        this.pipe.register(cx);
+        if this.pipe.wants_stream() {
+            return Poll::Ready(this.streamed());
+        }
+        // Not while the body is on its way.
+        if this.timer.is_none() && !this.pipe.is_opened() {
+            return Poll::Pending;
+        }
+        let stream_after = this.site.settings().stream_after;
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(stream_after)));
+        timer.as_mut().poll(cx).map(|()| this.streamed())
+    }
 }
 
 impl Running {
-    async fn answered(mut self, site: &Arc<Site>) -> Response<Body> {
-        match self.first(site.settings().stream_after).await {
-            First::Answer(answer) => {
-                self.exchange = None;
-                if self.pipe.wants_stream() && answer.opened.is_none() {
-                    // It said something and was done at once: both go out as a stream.
-                    self.exchange = Some(Box::pin(std::future::ready(answer)));
-                    return self.streamed(site);
-                }
-                whole(site, answer, self.accepts)
-            }
-            First::Stream => self.streamed(site),
-        }
-    }
-
-    async fn first(&mut self, stream_after: Duration) -> First {
-        let Self { exchange, pipe, .. } = self;
-        let Some(exchange) = exchange else {
-            return First::Stream;
-        };
-        let mut timer = pin!(None);
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
-                return Poll::Ready(First::Answer(answer));
-            }
-            if !pipe.can_send() {
-                return Poll::Pending;
-            }
-            pipe.register(cx);
-            if pipe.wants_stream() {
-                return Poll::Ready(First::Stream);
-            }
-            if timer.is_none() {
-                timer.set(Some(sleep(stream_after)));
-            }
-            match timer.as_mut().as_pin_mut() {
-                Some(timer) => timer.poll(cx).map(|()| First::Stream),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-
     /// Goes on as an event stream.
-    fn streamed(mut self, site: &Arc<Site>) -> Response<Body> {
+    fn streamed(&mut self) -> Response<Body> {
+        let site = &self.site;
         let Some(exchange) = self.exchange.take() else {
             return events(site, futures_util::stream::empty());
         };
@@ -342,13 +323,6 @@ fn not_acceptable(needed: &str) -> Refusal {
         ErrorCode::InvalidRequest,
         format!("the Accept header leaves nothing to answer with; it should list {needed}"),
     )
-}
-
-fn owned_token(headers: &HeaderMap) -> Result<Option<Box<str>>, Refusal> {
-    Ok(match credential(headers)? {
-        Credential::Local => None,
-        Credential::Token(token) => Some(token.into()),
-    })
 }
 
 /// Headers as the endpoint looks at them.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use ferromcp_core::{CallError, ErrorCode};
+use ferromcp_endpoint::Answer;
 use ferromcp_protocol::{RpcError, error::write_error_response, json};
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
@@ -115,6 +116,17 @@ impl Refusal {
         let error = RpcError::new(self.code.rpc_code(), self.message.clone().into_owned());
         write_error_response(&mut out, None, &error);
         self.finish(out)
+    }
+
+    /// The same from within the work on a message, where the head was taken in.
+    pub(crate) fn answer(&self) -> Answer {
+        tracing::debug!(
+            status = self.status.as_u16(),
+            message = &*self.message,
+            "request refused"
+        );
+        let error = RpcError::new(self.code.rpc_code(), self.message.clone().into_owned());
+        Answer::refused(&error, self.status.as_u16())
     }
 
     fn finish(&self, body: Vec<u8>) -> Response<Body> {

@@ -191,6 +191,8 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 pub(crate) enum Work {
     /// Nothing is left to do.
     Done(Option<Response<Body>>),
+    /// A message of the MCP door.
+    Message(mcp::Running),
     /// Boxed, so that an idle connection does not keep room for the largest request.
     Running(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
 }
@@ -232,6 +234,7 @@ impl Future for Answering {
                 Some(response) => response,
                 None => return Poll::Pending,
             },
+            Work::Message(work) => std::task::ready!(Pin::new(work).poll(cx)),
             Work::Running(work) => std::task::ready!(work.as_mut().poll(cx)),
         };
         if let Some(origin) = self.cors.take() {
@@ -296,7 +299,10 @@ fn head(work: Work) -> Work {
 
 fn mcp_door(site: &Arc<Site>, request: Request<Incoming>) -> Work {
     match *request.method() {
-        Method::POST => Work::run(mcp::post(Arc::clone(site), request)),
+        Method::POST => match mcp::post(site, request) {
+            Ok(running) => Work::Message(running),
+            Err(refusal) => refusal.rpc().into(),
+        },
         Method::GET => mcp::get(site, request.headers()).into(),
         Method::DELETE => mcp::delete(site, request.headers()).into(),
         _ => Refusal::method(MCP_METHODS).rpc().into(),

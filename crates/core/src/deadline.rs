@@ -1,7 +1,7 @@
 //! One deadline per call: an idle bound that progress extends, inside an absolute one.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -72,8 +72,8 @@ impl Deadline {
     }
 
     /// Runs a future within the deadline. A future that is ready at once costs no timer.
-    pub async fn run<F: Future>(&self, future: F) -> Result<F::Output, Expired> {
-        let mut future = pin!(future);
+    /// It comes pinned: by value it would be in the caller's state twice.
+    pub async fn run<F: Future>(&self, mut future: Pin<&mut F>) -> Result<F::Output, Expired> {
         let mut timer: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {

@@ -76,6 +76,11 @@ impl Answer {
         Self::error(Some("null"), &RpcError::new(code::PARSE_ERROR, message), 400)
     }
 
+    /// A JSON-RPC error response, without an id, for a message that could not be taken in.
+    pub fn refused(error: &RpcError, status: u16) -> Self {
+        Self::error(None, error, status)
+    }
+
     /// The bytes to send, if there are any at once.
     pub fn into_json(self) -> Option<Vec<u8>> {
         match self.body {

@@ -65,10 +65,12 @@ impl Endpoint {
         if is_batch(incoming.body) {
             return Box::pin(batch::run(self, &incoming)).await;
         }
-        match Message::parse(incoming.body) {
-            Ok(Message::Request(request)) => self.request(&incoming, &request).await,
-            Ok(Message::Notification(notification)) => self.notification(&incoming, &notification),
-            Ok(Message::Response(response)) => self.response(&incoming, &response),
+        // Matched by reference, so that the message is not moved into its variant's own place.
+        let message = Message::parse(incoming.body);
+        match &message {
+            Ok(Message::Request(request)) => self.request(&incoming, request).await,
+            Ok(Message::Notification(notification)) => self.notification(&incoming, notification),
+            Ok(Message::Response(response)) => self.response(&incoming, response),
             Err(refused) => {
                 // 2026-07-28 leaves an unknown id out; JSON-RPC and the revisions before write null.
                 let unknown = match incoming.link {

@@ -111,7 +111,9 @@ impl<'a> Message<'a> {
     /// Reads one message in one pass. Members that JSON-RPC does not define are ignored; duplicate
     /// members of the envelope, of `params` and of `_meta` are refused.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MessageError> {
-        json::utf8(bytes).map_err(unreadable).and_then(Self::parse_str)
+        json::utf8(bytes)
+            .map_err(|e| unreadable(&e))
+            .and_then(Self::parse_str)
     }
 
     /// As [`Self::parse`], of text.
@@ -124,7 +126,7 @@ impl<'a> Message<'a> {
             Err(e) if e.wrong_type && reader.end().is_ok() => {
                 Err(invalid(None, format!("JSON-RPC message: {e}")))
             }
-            Err(e) => Err(unreadable(e.of_message())),
+            Err(e) => Err(unreadable(&e.of_message())),
         }
     }
 
@@ -203,7 +205,7 @@ pub fn is_batch(bytes: &[u8]) -> bool {
 /// Splits a batch into its messages (revision 2025-03-26). A member that is no message is an error
 /// of its own, in its place.
 pub fn parse_batch(bytes: &[u8]) -> Result<Vec<Result<Message<'_>, MessageError>>, MessageError> {
-    let text = json::validate(bytes).map_err(unreadable)?;
+    let text = json::validate(bytes).map_err(|e| unreadable(&e))?;
     let raw = json::elements(text, MAX_BATCH).map_err(|e| invalid(None, format!("JSON-RPC batch: {e}")))?;
     if raw.is_empty() {
         return Err(invalid(None, "a JSON-RPC batch must not be empty"));
@@ -215,7 +217,7 @@ fn is_id(raw: &str) -> bool {
     raw.len() <= MAX_ID_BYTES && matches!(raw.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9'))
 }
 
-fn unreadable(error: JsonError) -> MessageError {
+fn unreadable(error: &JsonError) -> MessageError {
     MessageError {
         id: None,
         error: RpcError::new(code::PARSE_ERROR, error.to_string()),

@@ -165,13 +165,23 @@ fn line(out: &mut Vec<u8>, record: &CallRecord<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
+/// Bytes that stand for themselves in a JSON string, of those that names are made of.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut b = 0u8;
+    while b < 128 {
+        plain[b as usize] = b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'.' | b' ' | b':');
+        b += 1;
+    }
+    plain
+};
+
 /// A member with a string value, cut where it is long: names come from callers.
 fn text(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/' | b'.' | b' ' | b':');
-    if value.len() <= MAX_SHOWN && value.bytes().all(plain) {
+    if value.len() <= MAX_SHOWN && value.bytes().all(|b| PLAIN[b as usize]) {
         out.push(b'"');
         out.extend_from_slice(value.as_bytes());
         out.push(b'"');

@@ -102,6 +102,11 @@ impl Pipe {
         self.state().facts.take()
     }
 
+    /// The request runs.
+    pub(super) fn is_opened(&self) -> bool {
+        self.state().facts.is_some()
+    }
+
     /// Something is waiting to be streamed.
     pub(super) fn wants_stream(&self) -> bool {
         let state = self.state();

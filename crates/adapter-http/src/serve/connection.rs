@@ -18,6 +18,8 @@ use crate::route::Service;
 
 /// Largest request head, and largest read buffer of a connection, in bytes.
 const MAX_BUFFER: usize = 64 << 10;
+/// Heads and bodies that are smaller together are written as one piece.
+const GATHER: usize = 2 << 10;
 /// Most requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 200;
 /// A quiet HTTP/2 connection is asked for a sign of life this often.
@@ -53,6 +55,7 @@ async fn talk(stream: TcpStream, control: Arc<Control>, service: Service) {
     let io = Watched {
         stream,
         early: Bytes::new(),
+        whole: Vec::new(),
         control: Arc::clone(&control),
     };
     let ended = if http2 {
@@ -75,6 +78,7 @@ async fn talk_http1(mut io: Watched, control: &Control, mut service: Service) ->
         (io, service) = (idle_io, idle_service);
         if io.early.is_empty() {
             let resting = service.rest();
+            io.whole = Vec::new();
             let mut first = [0; 1];
             tokio::select! {
                 biased;
@@ -173,6 +177,8 @@ struct Watched {
     stream: TcpStream,
     /// Bytes that were read from it before, and come first.
     early: Bytes,
+    /// Head and body of an answer together.
+    whole: Vec<u8>,
     control: Arc<Control>,
 }
 
@@ -226,6 +232,14 @@ impl AsyncWrite for Watched {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.control.written();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if length > GATHER {
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        }
+        // One send of a copied piece costs the kernel less than a gather of two.
+        let this = &mut *self;
+        this.whole.clear();
+        bufs.iter().for_each(|buf| this.whole.extend_from_slice(buf));
+        Pin::new(&mut this.stream).poll_write(cx, &this.whole)
     }
 }

@@ -1,6 +1,7 @@
 //! Hand the call to its source, within its deadline.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 
 use futures_util::FutureExt;
 use tracing::error;
@@ -27,7 +28,7 @@ pub(crate) fn deadline(snapshot: &Snapshot, call: &Call<'_>, target: &Target<'_>
 /// Runs the call. A panic of the tool is caught here: it is this call's failure, nobody else's.
 pub(crate) async fn dispatch(target: &Target<'_>, cx: CallContext<'_>) -> Result<Reply, CallError> {
     // Creating the future may already run code of the tool, so it happens inside the guard.
-    let run = AssertUnwindSafe(async { target.source.source.call(cx).await }).catch_unwind();
+    let run = pin!(AssertUnwindSafe(async { target.source.source.call(cx).await }).catch_unwind());
     match cx.deadline.run(run).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => {

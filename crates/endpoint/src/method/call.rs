@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 
@@ -75,7 +75,8 @@ pub(super) async fn run(cx: &Cx<'_, '_>, wanted: Wanted<'_>) -> Answer {
             session: cx.session,
         });
     }
-    let outcome = unless_stopped(running.as_ref(), cx.endpoint.gateway.call(&call)).await;
+    let work = pin!(cx.endpoint.gateway.call(&call));
+    let outcome = unless_stopped(running.as_ref(), work).await;
     drop(running);
     match outcome.map(|outcome| outcome.result) {
         None => Answer::cancelled(),
@@ -101,9 +102,12 @@ fn interaction(cx: &Cx<'_, '_>, operation: Operation) -> Interaction {
     }
 }
 
-/// `None` if the client cancelled, or its session ended, before the future did.
-async fn unless_stopped<F: Future>(running: Option<&RunningGuard>, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
+/// `None` if the client cancelled, or its session ended, before the future did. The future comes
+/// pinned: by value it would be in the caller's state twice.
+async fn unless_stopped<F: Future>(
+    running: Option<&RunningGuard>,
+    mut future: Pin<&mut F>,
+) -> Option<F::Output> {
     poll_fn(|task| {
         // Looked at first: what was cancelled is not answered, even if it is done by now.
         if running.is_some_and(|running| running.stop().is_set()) {
