@@ -130,6 +130,71 @@ fn a_call_beyond_the_drain_limit_is_cut_off() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait() {
+    let slow = Slow::with_drain("60s");
+    let mut served = slow.served();
+    let call = call(&served.door, 600.0);
+    in_flight(&served.door);
+    let since = Instant::now();
+    served.process.signal(Signal::TERM);
+    let stopping = |line: &str| line.contains("stopping").then_some(());
+    served.process.stderr.wait(stopping);
+    served.process.signal(Signal::TERM);
+    assert_eq!(served.process.exit_code(PATIENCE), 4);
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    if let Ok(answer) = call.join() {
+        assert_eq!(answer["success"], false, "{answer}");
+    }
+    slow.assert_no_child();
+}
+
+#[test]
+fn no_door_takes_calls_while_another_one_drains() {
+    let slow = Slow::with_drain("60s");
+    let mut command = ferromcp(["serve", "--mode", "all", "--addr", "127.0.0.1:0", "--config"]);
+    command.arg(slow.config());
+    let mut session = Session::start(command);
+    let listening = |line: &str| line.strip_prefix("listening http://").map(str::to_owned);
+    let door = Door::new(&session.process.stderr.wait(listening));
+    ready(&door);
+    session.initialize();
+    session.send_request(
+        "tools/call",
+        json!({ "name": "fix__slow_compute", "arguments": { "seconds": 600, "label": "sums" } }),
+    );
+    in_flight(&door);
+    // A connection from before: the listener itself closes.
+    let kept = std::net::TcpStream::connect(&door.address).unwrap();
+    session.process.signal(Signal::TERM);
+    let stopping = |line: &str| line.contains("stopping").then_some(());
+    session.process.stderr.wait(stopping);
+    assert_refused(kept);
+    session.process.signal(Signal::INT);
+    assert_eq!(session.process.exit_code(PATIENCE), 4);
+    slow.assert_no_child();
+}
+
+/// Whatever becomes of a call on this connection, it does not run.
+fn assert_refused(mut connection: std::net::TcpStream) {
+    use std::io::{Read, Write};
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let body = r#"{"tool":"echo","arguments":{"msg":"late"}}"#;
+    let head = "POST /v1/tools/call HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
+    let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut answer = String::new();
+    if connection.write_all(request.as_bytes()).is_ok() {
+        let mut head = [0; 12];
+        if connection.read_exact(&mut head).is_ok() {
+            answer = String::from_utf8_lossy(&head).into_owned();
+        }
+    }
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 503"),
+        "{answer}"
+    );
+}
+
+#[test]
 fn a_taken_port_leaves_no_child_behind() {
     let slow = Slow::with_drain("1s");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

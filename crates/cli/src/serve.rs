@@ -123,44 +123,51 @@ impl Server {
         mut signals: Signals,
         drain: Duration,
     ) -> bool {
-        let mut clean = true;
-        if mode == Mode::Http {
-            signals.stop().await;
-        } else {
-            let stop = CancellationToken::new();
-            let mut stdio = pin!(ferromcp_adapter_stdio::serve(
-                Arc::clone(endpoint),
-                tokio::io::stdin(),
-                tokio::io::stdout(),
-                stdio_settings(&self.config),
-                stop.clone().cancelled_owned(),
-            ));
-            let ended = tokio::select! {
-                ended = &mut stdio => ended,
-                () = signals.stop() => {
-                    // The door drains by itself, within the same limit.
-                    stop.cancel();
-                    tokio::select! {
-                        ended = &mut stdio => ended,
-                        () = signals.stop() => Ok(Ended::DrainTimedOut),
-                    }
-                }
-            };
-            match ended {
-                Ok(Ended::Clean) => info!("standard input ended"),
-                Ok(Ended::BrokenPipe) => info!("the client closed standard output"),
-                Ok(Ended::DrainTimedOut) => clean = false,
-                Err(e) => warn!(error = %e, "standard input or output failed"),
-            }
-        }
+        let stop = CancellationToken::new();
+        let mut stdio = pin!(self.stdio(mode, endpoint, &stop));
+        let early = tokio::select! {
+            clean = &mut stdio => Some(clean),
+            () = signals.stop() => None,
+        };
+        stop.cancel();
         info!(in_flight = self.gateway.in_flight(), "stopping");
+        let rest = async {
+            match early {
+                Some(clean) => clean,
+                None => stdio.await,
+            }
+        };
         tokio::select! {
-            drained = self.gateway.drain(drain) => drained && clean,
+            // Both at once, so that no door takes calls while another one drains.
+            (drained, clean) = async { tokio::join!(self.gateway.drain(drain), rest) } => drained && clean,
             () = signals.stop() => {
                 warn!("second signal: not waiting for calls in flight");
                 false
             }
         }
+    }
+
+    /// Serves standard input and output, where the mode says so, until the input ends or the stop. False
+    /// if calls were cut off.
+    async fn stdio(&self, mode: Mode, endpoint: &Arc<Endpoint>, stop: &CancellationToken) -> bool {
+        if mode == Mode::Http {
+            stop.cancelled().await;
+            return true;
+        }
+        let ended = ferromcp_adapter_stdio::serve(
+            Arc::clone(endpoint),
+            tokio::io::stdin(),
+            tokio::io::stdout(),
+            stdio_settings(&self.config),
+            stop.clone().cancelled_owned(),
+        );
+        match ended.await {
+            Ok(Ended::Clean) => info!("standard input ended"),
+            Ok(Ended::BrokenPipe) => info!("the client closed standard output"),
+            Ok(Ended::DrainTimedOut) => return false,
+            Err(e) => warn!(error = %e, "standard input or output failed"),
+        }
+        true
     }
 }
 
@@ -255,6 +262,9 @@ fn cores() -> usize {
 struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Kept, as the others are: a signal that comes while nobody waits must not be lost.
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     hang_up: tokio::signal::unix::Signal,
 }
@@ -267,6 +277,7 @@ impl Signals {
             let hook = |kind| signal(kind).map_err(|e| Failure::other("cannot listen for signals", e));
             Ok(Self {
                 terminate: hook(SignalKind::terminate())?,
+                interrupt: hook(SignalKind::interrupt())?,
                 hang_up: hook(SignalKind::hangup())?,
             })
         }
@@ -280,7 +291,7 @@ impl Signals {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
-                _ = tokio::signal::ctrl_c() => return,
+                _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => {
                     warn!("SIGHUP: this version does not reload its configuration while running; restart it instead");
                 }
