@@ -8,7 +8,7 @@ use crate::keyed::{ClientKey, Clients};
 use crate::nanos::Nanos;
 use crate::rate::Rate;
 use crate::spread::{Spread, SpreadRate, Taken};
-use crate::state::SavedState;
+use crate::state::{RateState, SavedState};
 use crate::tenant::{Permit, TenantLimits, TenantSettings};
 use crate::verdict::{Limit, Refused, Rule, Standing};
 
@@ -41,13 +41,9 @@ pub struct Limits {
 /// The rate of a tool.
 #[derive(Debug)]
 pub struct ToolLimit {
-    rate: Rate,
-    state: Arc<ToolState>,
+    rate: SpreadRate,
+    state: Arc<Spread>,
 }
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct ToolState(Gcra);
 
 /// One call, with what was looked up for it before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,15 +101,9 @@ impl Limits {
     /// Limits of which so much is used already, as saved by another process. What is saved for tenants and tools that
     /// are not set any more is ignored.
     pub fn restored(settings: &LimitSettings, saved: &SavedState, now: Nanos) -> Self {
-        let global = settings.global.map(|rate| {
-            let rate = SpreadRate::new(rate);
-            let spread = Spread::new(&rate);
-            if let Some(saved) = &saved.global {
-                spread.middle().restore(saved, rate.whole(), now);
-                spread.fill(0);
-            }
-            (rate, Arc::new(spread))
-        });
+        let global = settings
+            .global
+            .map(|rate| shared(rate, saved.global.as_ref(), now));
         let tenants: HashMap<_, _> = saved.tenants.iter().map(|(id, state)| (id, state)).collect();
         let tools: HashMap<_, _> = saved.tools.iter().map(|(name, state)| (name, state)).collect();
         let restored_tenant = |(id, settings): (&String, &TenantSettings)| {
@@ -124,12 +114,8 @@ impl Limits {
             (id.clone(), Arc::new(tenant))
         };
         let restored_tool = |(name, rate): (&String, &Rate)| {
-            let state = ToolState::default();
-            if let Some(saved) = tools.get(name) {
-                state.0.restore(saved, rate, now);
-            }
-            let state = Arc::new(state);
-            (name.clone(), Arc::new(ToolLimit { rate: *rate, state }))
+            let (rate, state) = shared(*rate, tools.get(name).copied(), now);
+            (name.clone(), Arc::new(ToolLimit { rate, state }))
         };
         Self {
             global,
@@ -144,16 +130,9 @@ impl Limits {
     /// is the same as before, and keys of clients stay good. Calls that still run on the old settings count on the same state
     /// (of clients only while the size of their table stays).
     pub fn with_settings(&self, settings: &LimitSettings, now: Nanos) -> Self {
-        let global = settings.global.map(|rate| {
-            let rate = SpreadRate::new(rate);
-            let spread = match &self.global {
-                Some((from, spread)) => {
-                    spread.rescale(from, &rate, now);
-                    Arc::clone(spread)
-                }
-                None => Arc::new(Spread::new(&rate)),
-            };
-            (rate, spread)
+        let global = settings.global.map(|rate| match &self.global {
+            Some((from, spread)) => carried(from, spread, rate, now),
+            None => shared(rate, None, now),
         });
         if let (Some(from), Some(to)) = (&self.client, &settings.client) {
             self.clients.rescale(from, to, now);
@@ -171,14 +150,11 @@ impl Limits {
             (id.clone(), tenant)
         };
         let tool = |(name, rate): (&String, &Rate)| {
-            let state = match self.tools.get(name) {
-                Some(old) => {
-                    old.state.0.rescale(&old.rate, rate, now);
-                    Arc::clone(&old.state)
-                }
-                None => Arc::default(),
+            let (rate, state) = match self.tools.get(name) {
+                Some(old) => carried(&old.rate, &old.state, *rate, now),
+                None => shared(*rate, None, now),
             };
-            (name.clone(), Arc::new(ToolLimit { rate: *rate, state }))
+            (name.clone(), Arc::new(ToolLimit { rate, state }))
         };
         Self {
             global,
@@ -204,7 +180,10 @@ impl Limits {
             tools: self
                 .tools
                 .iter()
-                .filter_map(|(name, tool)| Some((name.clone(), tool.state.0.save(&tool.rate, now)?)))
+                .filter_map(|(name, tool)| {
+                    let saved = tool.state.middle().save(tool.rate.whole(), now)?;
+                    Some((name.clone(), saved))
+                })
                 .collect(),
         };
         saved.tenants.sort_by(|one, other| one.0.cmp(&other.0));
@@ -284,8 +263,8 @@ impl Limits {
                 (Rule::RateTenant, rate, reading)
             }),
             request.tool.map(|tool| {
-                let reading = tool.state.0.peek(&tool.rate, now);
-                (Rule::RateTool, &tool.rate, reading)
+                let reading = tool.state.peek(&tool.rate, now);
+                (Rule::RateTool, tool.rate.whole(), reading)
             }),
             self.global.as_ref().map(|(rate, spread)| {
                 let reading = spread.peek(rate, now);
@@ -319,8 +298,8 @@ impl Limits {
             taking.add(Rule::RateTenant, reading, Part::Cell(rate, cell, receipt))?;
         }
         if let Some(tool) = request.tool {
-            let (reading, receipt) = tool.state.0.take_many(&tool.rate, 1, now);
-            let part = Part::Cell(&tool.rate, &tool.state.0, receipt);
+            let (reading, taken) = tool.state.take(&tool.rate, now);
+            let part = Part::Spread(&tool.rate, &tool.state, taken);
             taking.add(Rule::RateTool, reading, part)?;
         }
         if let Some((rate, spread)) = &self.global {
@@ -372,8 +351,26 @@ impl Admitted {
 impl ToolLimit {
     /// The rate.
     pub fn rate(&self) -> &Rate {
-        &self.rate
+        self.rate.whole()
     }
+}
+
+/// The state of a rate that all threads share, with what was saved of it.
+fn shared(rate: Rate, saved: Option<&RateState>, now: Nanos) -> (SpreadRate, Arc<Spread>) {
+    let rate = SpreadRate::new(rate);
+    let spread = Spread::new(&rate);
+    if let Some(saved) = saved {
+        spread.middle().restore(saved, rate.whole(), now);
+        spread.fill(0);
+    }
+    (rate, Arc::new(spread))
+}
+
+/// The same state for another rate.
+fn carried(from: &SpreadRate, spread: &Arc<Spread>, to: Rate, now: Nanos) -> (SpreadRate, Arc<Spread>) {
+    let to = SpreadRate::new(to);
+    spread.rescale(from, &to, now);
+    (to, Arc::clone(spread))
 }
 
 fn table_size(settings: &LimitSettings) -> usize {

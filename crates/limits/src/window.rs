@@ -140,14 +140,15 @@ impl Window {
     /// The time after which it would be, or `None` when it is more than the limit itself.
     pub(crate) fn fits(&mut self, amount: u64, limit: u64, now: Nanos) -> Result<(), Option<Duration>> {
         self.advance(now);
-        let after = self.total.saturating_add(amount);
-        if after <= limit {
-            return Ok(());
-        }
         if amount > limit {
             return Err(None);
         }
-        Err(Some(self.freed_after(after - limit, now)))
+        // The sum itself could overflow.
+        let room = limit - amount;
+        if self.total <= room {
+            return Ok(());
+        }
+        Err(Some(self.freed_after(self.total - room, now)))
     }
 
     /// Counts on the slot that [`Self::advance`] left as the current one.

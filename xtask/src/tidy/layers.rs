@@ -26,6 +26,24 @@ const LAYERS: &[Layer] = &[
         must_not_know: NETWORK,
     },
     Layer {
+        package: "ferromcp-limits",
+        may_use: &[],
+        must_not_know: &[
+            "http",
+            "hyper",
+            "hyper-util",
+            "serde",
+            "serde_json",
+            "tokio",
+            "tonic",
+        ],
+    },
+    Layer {
+        package: "ferromcp-tenancy",
+        may_use: &[],
+        must_not_know: NETWORK,
+    },
+    Layer {
         package: "ferromcp-config",
         may_use: &[],
         must_not_know: NETWORK,
