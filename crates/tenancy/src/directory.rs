@@ -1,0 +1,381 @@
+//! All tenants of one configuration, found by what a caller shows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::acl::{Acl, AclSettings};
+use crate::certificate::{CertificateNames, CertificateRule};
+use crate::id::TenantId;
+use crate::jwt::Verified;
+use crate::key::{KeyHash, is_plausible};
+use crate::reason::{Denied, Rule, shown};
+
+/// Most keys of one tenant. Two live ones are enough to rotate without a gap; clients may have keys of their own.
+pub const MAX_KEYS: usize = 64;
+
+/// What is set for a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantSettings {
+    /// See [`TenantId`].
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Whether all its calls are refused.
+    pub suspended: bool,
+    /// Its API keys.
+    pub keys: Vec<KeySettings>,
+    /// Its client certificates: `subject:GLOB`, `dns:GLOB`, `uri:GLOB`, `email:GLOB`.
+    pub certificates: Vec<String>,
+    /// Ids of tenants that its principals may act for; `*` for all.
+    pub may_act_for: Vec<String>,
+    /// What it may see and call.
+    pub acl: AclSettings,
+}
+
+/// An API key of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeySettings {
+    /// `sha256:` and 64 hex digits.
+    pub hash: String,
+    /// What audit calls who uses it; the tenant's id if empty.
+    pub name: String,
+    /// When it ends, in Unix seconds: from then on it is refused.
+    pub expires: Option<u64>,
+}
+
+/// Why the tenants cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("tenants[{index}] ({id}): {field}: {problem}")]
+pub struct DirectoryError {
+    /// Which tenant, from 0.
+    pub index: usize,
+    /// Its id, shortened and quoted.
+    pub id: String,
+    /// Which field, as `keys[1]` or `tools.allow[0]`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+/// A tenant, compiled.
+#[derive(Debug)]
+pub struct Tenant {
+    id: TenantId,
+    name: String,
+    suspended: bool,
+    acl: Acl,
+    may_act_for: Vec<TenantId>,
+    may_act_for_all: bool,
+}
+
+impl Tenant {
+    /// Its id.
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
+    /// Its name for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its calls are refused.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// What it may see and call.
+    pub fn acl(&self) -> &Acl {
+        &self.acl
+    }
+}
+
+/// How a caller proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialKind {
+    /// An API key.
+    Key,
+    /// A JSON Web Token.
+    Jwt,
+    /// A client certificate.
+    Certificate,
+    /// Named by whoever started the server (stdio, local use).
+    Given,
+}
+
+/// Who calls, and for which tenant.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The tenant.
+    pub tenant: Arc<Tenant>,
+    /// Name of the principal within the tenant.
+    pub principal: Arc<str>,
+    /// How this is known.
+    pub kind: CredentialKind,
+    /// Scopes of a token; empty otherwise.
+    pub scopes: Arc<[String]>,
+}
+
+#[derive(Debug)]
+struct KeyEntry {
+    hash: KeyHash,
+    expires: Option<u64>,
+    identity: Identity,
+}
+
+/// All tenants. Built once per configuration and never changed.
+#[derive(Debug, Default)]
+pub struct Directory {
+    tenants: HashMap<TenantId, Arc<Tenant>>,
+    keys: HashMap<KeyHash, KeyEntry>,
+    certificates: Vec<(CertificateRule, Arc<Tenant>)>,
+}
+
+impl Directory {
+    /// Compiles the tenants.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them: ids, keys, patterns, tenants that are named and do not exist, and ids
+    /// or keys that occur twice.
+    pub fn new(settings: &[TenantSettings]) -> Result<Self, Vec<DirectoryError>> {
+        let mut directory = Self::default();
+        let mut errors = Vec::new();
+        for (index, tenant) in settings.iter().enumerate() {
+            let mut say = |field: String, problem: String| {
+                errors.push(DirectoryError {
+                    index,
+                    id: shown(&tenant.id),
+                    field,
+                    problem,
+                });
+            };
+            directory.add(tenant, settings, &mut say);
+        }
+        if errors.is_empty() {
+            Ok(directory)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn add(
+        &mut self,
+        settings: &TenantSettings,
+        all: &[TenantSettings],
+        say: &mut impl FnMut(String, String),
+    ) {
+        let id = TenantId::new(&settings.id).map_err(|error| say("id".to_owned(), error.to_string()));
+        let acl = Acl::new(&settings.acl).map_err(|errors| {
+            for error in errors {
+                say(format!("{}[{}]", error.field, error.index), error.problem);
+            }
+        });
+        let mut may_act_for = Vec::new();
+        for (index, other) in settings
+            .may_act_for
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| *id != "*")
+        {
+            match TenantId::new(other) {
+                Ok(id) if all.iter().any(|tenant| tenant.id == *other) => may_act_for.push(id),
+                Ok(_) => say(
+                    format!("may_act_for[{index}]"),
+                    format!("there is no tenant {}", shown(other)),
+                ),
+                Err(error) => say(format!("may_act_for[{index}]"), error.to_string()),
+            }
+        }
+        let (Ok(id), Ok(acl)) = (id, acl) else { return };
+        let tenant = Arc::new(Tenant {
+            id: id.clone(),
+            name: settings.name.clone(),
+            suspended: settings.suspended,
+            acl,
+            may_act_for,
+            may_act_for_all: settings.may_act_for.iter().any(|id| id == "*"),
+        });
+        if settings.keys.len() > MAX_KEYS {
+            say("keys".to_owned(), format!("more than {MAX_KEYS} keys"));
+        }
+        for (index, key) in settings.keys.iter().take(MAX_KEYS).enumerate() {
+            if let Err(problem) = self.add_key(key, &tenant) {
+                say(format!("keys[{index}]"), problem);
+            }
+        }
+        for (index, rule) in settings.certificates.iter().enumerate() {
+            match CertificateRule::parse(rule) {
+                Ok(rule) => self.certificates.push((rule, Arc::clone(&tenant))),
+                Err(problem) => say(format!("certificates[{index}]"), problem),
+            }
+        }
+        if self.tenants.insert(id, tenant).is_some() {
+            say("id".to_owned(), "another tenant has the same id".to_owned());
+        }
+    }
+
+    fn add_key(&mut self, key: &KeySettings, tenant: &Arc<Tenant>) -> Result<(), String> {
+        let hash = KeyHash::parse(&key.hash).map_err(|error| error.to_string())?;
+        let principal = if key.name.is_empty() {
+            tenant.id.shared()
+        } else {
+            key.name.as_str().into()
+        };
+        let identity = Identity {
+            tenant: Arc::clone(tenant),
+            principal,
+            kind: CredentialKind::Key,
+            scopes: Arc::default(),
+        };
+        let entry = KeyEntry {
+            hash,
+            expires: key.expires,
+            identity,
+        };
+        match self.keys.insert(hash, entry) {
+            Some(other) => Err(format!("tenant {} has the same key", other.identity.tenant.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Who has this API key. `now` in Unix seconds.
+    ///
+    /// # Errors
+    /// [`Rule::KeyUnknown`], [`Rule::KeyExpired`], [`Rule::TenantSuspended`].
+    pub fn by_key(&self, key: &str, now: u64) -> Result<&Identity, Denied> {
+        if !is_plausible(key) {
+            return Err(Denied::new(
+                Rule::KeyUnknown,
+                "this is no API key: it is incomplete or mistyped",
+            ));
+        }
+        let hash = KeyHash::of(key);
+        let entry = self.keys.get(&hash).filter(|entry| entry.hash.equals(&hash));
+        let Some(entry) = entry else {
+            return Err(Denied::new(
+                Rule::KeyUnknown,
+                "nobody has this API key; it may have been revoked",
+            ));
+        };
+        if entry.expires.is_some_and(|expires| now >= expires) {
+            return Err(Denied::new(
+                Rule::KeyExpired,
+                "this API key has expired; ask for a new one",
+            ));
+        }
+        active(&entry.identity.tenant)?;
+        Ok(&entry.identity)
+    }
+
+    /// Who a verified token is.
+    ///
+    /// # Errors
+    /// [`Rule::TenantUnknown`], [`Rule::TenantSuspended`].
+    pub fn by_token(&self, token: &Verified) -> Result<Identity, Denied> {
+        Ok(Identity {
+            tenant: Arc::clone(self.active_tenant(token.tenant.as_str())?),
+            principal: Arc::clone(&token.subject),
+            kind: CredentialKind::Jwt,
+            scopes: Arc::clone(&token.scopes),
+        })
+    }
+
+    /// Whose client certificate this is. The TLS layer must have verified it.
+    ///
+    /// # Errors
+    /// [`Rule::CertificateUnknown`], [`Rule::CertificateAmbiguous`], [`Rule::TenantSuspended`].
+    pub fn by_certificate(&self, names: &CertificateNames<'_>) -> Result<Identity, Denied> {
+        let mut found: Option<&Arc<Tenant>> = None;
+        for (_, tenant) in self.certificates.iter().filter(|(rule, _)| rule.matches(names)) {
+            if found.is_some_and(|other| other.id != tenant.id) {
+                return Err(Denied::new(
+                    Rule::CertificateAmbiguous,
+                    "more than one tenant claims this client certificate; make their patterns narrower",
+                ));
+            }
+            found = Some(tenant);
+        }
+        let Some(tenant) = found else {
+            return Err(Denied::new(
+                Rule::CertificateUnknown,
+                "no tenant has this client certificate",
+            ));
+        };
+        active(tenant)?;
+        Ok(Identity {
+            tenant: Arc::clone(tenant),
+            principal: names.principal().into(),
+            kind: CredentialKind::Certificate,
+            scopes: Arc::default(),
+        })
+    }
+
+    /// The identity of a door whose tenant was given when it was started.
+    ///
+    /// # Errors
+    /// [`Rule::TenantUnknown`], [`Rule::TenantSuspended`].
+    pub fn by_id(&self, id: &str) -> Result<Identity, Denied> {
+        let tenant = Arc::clone(self.active_tenant(id)?);
+        Ok(Identity {
+            principal: tenant.id.shared(),
+            tenant,
+            kind: CredentialKind::Given,
+            scopes: Arc::default(),
+        })
+    }
+
+    /// The tenant that a request names in its body: the caller's own, or one it may act for. The answer for a tenant that
+    /// does not exist is the same as for one that is out of reach.
+    ///
+    /// # Errors
+    /// [`Rule::TenantActFor`], and [`Rule::TenantSuspended`] for a tenant within reach.
+    pub fn act_for(&self, identity: &Identity, id: &str) -> Result<&Arc<Tenant>, Denied> {
+        let own = &identity.tenant;
+        let within = own.id.as_str() == id
+            || own.may_act_for_all
+            || own.may_act_for.iter().any(|other| other.as_str() == id);
+        let tenant = self.tenants.get(id).filter(|_| within).ok_or_else(|| {
+            Denied::new(
+                Rule::TenantActFor,
+                format!("tenant {} may not act for tenant {}", own.id, shown(id)),
+            )
+        })?;
+        active(tenant)?;
+        Ok(tenant)
+    }
+
+    /// A tenant, suspended or not.
+    pub fn tenant(&self, id: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(id)
+    }
+
+    /// All tenants, in no order.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// Whether any tenant has an API key.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    fn active_tenant(&self, id: &str) -> Result<&Arc<Tenant>, Denied> {
+        let tenant = self
+            .tenants
+            .get(id)
+            .ok_or_else(|| Denied::new(Rule::TenantUnknown, format!("there is no tenant {}", shown(id))))?;
+        active(tenant)?;
+        Ok(tenant)
+    }
+}
+
+fn active(tenant: &Tenant) -> Result<(), Denied> {
+    if tenant.suspended {
+        let message = format!("tenant {} is suspended; its operator can resume it", tenant.id);
+        return Err(Denied::new(Rule::TenantSuspended, message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+use super::*;
+use crate::id::MAX_ID_BYTES;
+use crate::key::{NewKey, new_key};
+
+const NOW: u64 = 1_800_000_000;
+
+fn key(tenant: &str, seed: u8) -> NewKey {
+    new_key(&TenantId::new(tenant).unwrap(), &[seed; 32])
+}
+
+fn tenant(id: &str, keys: &[&NewKey]) -> TenantSettings {
+    TenantSettings {
+        id: id.to_owned(),
+        keys: keys
+            .iter()
+            .map(|key| KeySettings {
+                hash: key.hash.to_string(),
+                ..KeySettings::default()
+            })
+            .collect(),
+        ..TenantSettings::default()
+    }
+}
+
+#[test]
+fn keys_find_their_tenants() {
+    let (old, new, other) = (key("a", 1), key("a", 2), key("b", 3));
+    let mut a = tenant("a", &[&old, &new]);
+    a.keys[0].expires = Some(NOW + 10);
+    a.keys[1].name = "ci".to_owned();
+    let directory = Directory::new(&[a, tenant("b", &[&other])]).unwrap();
+    // Two live keys: the old one goes on working until it ends.
+    for (key, name) in [(&old, "a"), (&new, "ci")] {
+        let identity = directory.by_key(&key.key, NOW).unwrap();
+        assert_eq!((identity.tenant.id().as_str(), &*identity.principal), ("a", name));
+        assert_eq!(identity.kind, CredentialKind::Key);
+    }
+    assert_eq!(
+        directory.by_key(&other.key, NOW).unwrap().tenant.id().as_str(),
+        "b"
+    );
+    assert!(directory.by_key(&old.key, NOW + 9).is_ok());
+    assert_eq!(
+        directory.by_key(&old.key, NOW + 10).unwrap_err().rule,
+        Rule::KeyExpired
+    );
+    assert!(directory.has_keys());
+}
+
+#[test]
+fn guesses_find_nobody() {
+    let real = key("a", 1);
+    let directory = Directory::new(&[tenant("a", &[&real])]).unwrap();
+    let hash = real.hash.to_string();
+    let truncated = &real.key[..real.key.len() - 1];
+    let upper = real.key.to_uppercase();
+    for guess in [
+        "",
+        "a",
+        &hash,
+        truncated,
+        &upper,
+        &format!("{} ", real.key),
+        &"x".repeat(100_000),
+        "ключ",
+    ] {
+        let denied = directory.by_key(guess, NOW).unwrap_err();
+        assert_eq!(denied.rule, Rule::KeyUnknown);
+        assert!(guess.len() < 8 || !denied.message.contains(guess));
+    }
+    for seed in 2..200 {
+        assert!(directory.by_key(&key("a", seed).key, NOW).is_err());
+    }
+    let everything = format!("{directory:?}");
+    assert!(!everything.contains(&real.key));
+}
+
+#[test]
+fn suspended_tenants_are_refused_on_every_way() {
+    let real = key("a", 1);
+    let mut settings = tenant("a", &[&real]);
+    settings.suspended = true;
+    settings.certificates = vec!["dns:a.example".to_owned()];
+    let mut other = tenant("b", &[]);
+    other.may_act_for = vec!["a".to_owned()];
+    let directory = Directory::new(&[settings, other]).unwrap();
+    let names = CertificateNames {
+        dns: &["a.example"],
+        ..CertificateNames::default()
+    };
+    let b = directory.by_id("b").unwrap();
+    for rule in [
+        directory.by_key(&real.key, NOW).map(|_| ()),
+        directory.by_id("a").map(|_| ()),
+        directory.by_certificate(&names).map(|_| ()),
+        directory.act_for(&b, "a").map(|_| ()),
+    ] {
+        let denied = rule.unwrap_err();
+        assert_eq!(
+            (denied.rule, denied.rule.is_forbidden()),
+            (Rule::TenantSuspended, true)
+        );
+    }
+    assert!(directory.tenant("a").unwrap().is_suspended());
+}
+
+#[test]
+fn who_may_act_for_whom() {
+    let mut broker = tenant("broker", &[]);
+    broker.may_act_for = vec!["a".to_owned()];
+    let mut root = tenant("root", &[]);
+    root.may_act_for = vec!["*".to_owned()];
+    let directory = Directory::new(&[broker, root, tenant("a", &[]), tenant("b", &[])]).unwrap();
+    let act = |who: &str, for_whom: &str| {
+        let identity = directory.by_id(who).unwrap();
+        directory
+            .act_for(&identity, for_whom)
+            .map(|tenant| tenant.id().to_string())
+    };
+    assert_eq!(act("a", "a").unwrap(), "a");
+    assert_eq!(act("broker", "a").unwrap(), "a");
+    assert_eq!(act("root", "b").unwrap(), "b");
+    for (who, for_whom) in [
+        ("a", "b"),
+        ("broker", "b"),
+        ("a", "nobody"),
+        ("root", "nobody"),
+        ("a", "*"),
+        ("a", ""),
+    ] {
+        assert_eq!(
+            act(who, for_whom).unwrap_err().rule,
+            Rule::TenantActFor,
+            "{who} {for_whom}"
+        );
+    }
+    // What does not exist and what is out of reach look the same.
+    let same = act("a", "b").unwrap_err().message.replace("\"b\"", "\"x\"");
+    assert_eq!(same, act("a", "x").unwrap_err().message);
+    assert_eq!(directory.by_id("nobody").unwrap_err().rule, Rule::TenantUnknown);
+}
+
+#[test]
+fn certificates() {
+    let with = |id: &str, rules: &[&str]| {
+        let mut settings = tenant(id, &[]);
+        settings.certificates = rules.iter().map(|rule| (*rule).to_owned()).collect();
+        settings
+    };
+    let directory = Directory::new(&[
+        with("a", &["dns:*.a.example", "uri:spiffe://example/a/*"]),
+        with("b", &["subject:CN=b,O=Company B", "email:*@b.example"]),
+        with("c", &["uri:spiffe://example/a/shared"]),
+    ])
+    .unwrap();
+    let names = |subject, dns, uris, emails| CertificateNames {
+        subject,
+        dns,
+        uris,
+        emails,
+    };
+    for (names, tenant, principal) in [
+        (names("CN=x", &["X.A.Example"], &[], &[]), "a", "X.A.Example"),
+        (
+            names("", &[], &["spiffe://example/a/one"], &[]),
+            "a",
+            "spiffe://example/a/one",
+        ),
+        (names("CN=b,O=Company B", &[], &[], &[]), "b", "CN=b,O=Company B"),
+        (names("CN=b", &[], &[], &["me@b.example"]), "b", "me@b.example"),
+    ] {
+        let identity = directory.by_certificate(&names).unwrap();
+        assert_eq!(
+            (identity.tenant.id().as_str(), &*identity.principal),
+            (tenant, principal)
+        );
+    }
+    let shared = names("", &[], &["spiffe://example/a/shared"], &[]);
+    assert_eq!(
+        directory.by_certificate(&shared).unwrap_err().rule,
+        Rule::CertificateAmbiguous
+    );
+    let many = vec!["x.a.example"; crate::MAX_NAMES + 1];
+    for unknown in [
+        names("", &[], &[], &[]),
+        names("CN=b,O=Company B,OU=evil", &[], &[], &[]),
+        names("CN=b\\,O=Company B", &[], &[], &[]),
+        names("", &["a.example.evil"], &[], &[]),
+        names("dns:x.a.example", &[], &[], &[]),
+        names("", &many, &[], &[]),
+    ] {
+        assert_eq!(
+            directory.by_certificate(&unknown).unwrap_err().rule,
+            Rule::CertificateUnknown
+        );
+    }
+}
+
+#[test]
+fn everything_wrong_is_named_at_once() {
+    let shared = key("a", 1);
+    let mut bad = tenant("b", &[&shared]);
+    bad.keys.push(KeySettings {
+        hash: shared.key.clone(),
+        ..KeySettings::default()
+    });
+    bad.certificates = vec!["nonsense".to_owned(), "dns:".to_owned(), "dns:[".to_owned()];
+    bad.may_act_for = vec!["nobody".to_owned(), "No!".to_owned()];
+    bad.acl.tools.deny = vec!["[".to_owned()];
+    let mut worse = bad.clone();
+    worse.acl.tools.deny.clear();
+    let errors = Directory::new(&[
+        tenant("a", &[&shared]),
+        bad,
+        tenant("a", &[]),
+        worse,
+        tenant("Größe", &[]),
+    ])
+    .unwrap_err();
+    let places: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{} {}", error.index, error.field))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "1 tools.deny[0]",
+            "1 may_act_for[0]",
+            "1 may_act_for[1]",
+            "2 id",
+            "3 may_act_for[0]",
+            "3 may_act_for[1]",
+            "3 keys[0]",
+            "3 keys[1]",
+            "3 certificates[0]",
+            "3 certificates[1]",
+            "3 certificates[2]",
+            "4 id",
+        ]
+    );
+    let all = format!("{errors:?}");
+    assert!(
+        !all.contains(&shared.key),
+        "a key that was put in place of its hash is not repeated"
+    );
+    let mut many = tenant("a", &[]);
+    many.keys = (0..=u8::try_from(MAX_KEYS).unwrap())
+        .map(|seed| KeySettings {
+            hash: key("a", seed).hash.to_string(),
+            ..KeySettings::default()
+        })
+        .collect();
+    assert_eq!(Directory::new(&[many]).unwrap_err()[0].field, "keys");
+}
+
+#[test]
+fn ids() {
+    for good in ["a", "0", "company-a", "a.b_c-d", &"x".repeat(MAX_ID_BYTES)] {
+        assert_eq!(TenantId::new(good).unwrap().as_str(), good);
+    }
+    for (bad, says) in [
+        ("", "empty"),
+        ("A", "'A' at position 1"),
+        (".a", "'.' at position 1"),
+        ("-a", "'-' at position 1"),
+        ("a b", "' ' at position 2"),
+        ("a/b", "'/' at position 2"),
+        ("a\0", "'\\0' at position 2"),
+        ("а", "'а' at position 1"),
+        ("ｃompany", "at position 1"),
+        ("a\u{202e}b", "'\\u{202e}' at position 2"),
+        ("a\u{200b}", "at position 2"),
+        (&"x".repeat(MAX_ID_BYTES + 1), "65 characters"),
+    ] {
+        let error = TenantId::new(bad).unwrap_err().to_string();
+        assert!(error.contains(says), "{bad:?}: {error}");
+    }
+    assert!(TenantId::new(&"ü".repeat(100_000)).unwrap_err().to_string().len() < 500);
+}
