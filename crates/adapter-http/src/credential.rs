@@ -35,6 +35,6 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Refusal>
             Ok(key) if !key.trim().is_empty() => Ok(Credential::Token(key.trim())),
             _ => Err(malformed("X-Api-Key")),
         },
-        None => Ok(Credential::Local),
+        None => Ok(Credential::Anonymous),
     }
 }

@@ -13,6 +13,7 @@
 //! Start reading at `route.rs`: it names the doors. `serve.rs` is what is below them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod authorization;
 mod body;
 mod cors;
 mod credential;
@@ -28,6 +29,7 @@ mod route;
 mod serve;
 mod settings;
 
+pub use authorization::AuthorizationSettings;
 pub use listen::Listener;
 pub use openapi::generated;
 pub use route::Doors;

@@ -23,9 +23,7 @@ use ferromcp_endpoint::{Answer, Body as Said, HeaderField, Headers, Incoming, Li
 use ferromcp_protocol::ProtocolVersion;
 use ferromcp_protocol::header;
 use futures_util::{Stream, StreamExt};
-use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming as RequestBody;
 use tokio::time::{Sleep, sleep};
@@ -33,7 +31,7 @@ use tokio::time::{Sleep, sleep};
 use crate::body::{self, Body};
 use crate::credential::credential;
 use crate::media::{self, Accepts};
-use crate::refusal::{Refusal, json_response};
+use crate::refusal::{self, Refusal, json_response};
 use crate::route::Site;
 use frame::EventId;
 pub(crate) use logs::Keeper;
@@ -184,7 +182,13 @@ impl Drop for Running {
 
 /// An answer that nothing was sent before.
 fn whole(site: &Arc<Site>, answer: Answer, accepts: Accepts) -> Response<Body> {
-    let Answer { body, status, opened } = answer;
+    let Answer {
+        body,
+        status,
+        opened,
+        retry_after,
+        challenge,
+    } = answer;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match body {
         Said::Json(json) if accepts.json || status != StatusCode::OK => json_response(status, json),
@@ -203,15 +207,13 @@ fn whole(site: &Arc<Site>, answer: Answer, accepts: Accepts) -> Response<Body> {
     if let Some(id) = opened.and_then(|session| HeaderValue::from_str(session.id()).ok()) {
         headers.insert(names::SESSION_ID.clone(), id);
     }
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        _ => {}
+    if let Some(after) = retry_after {
+        headers.insert(RETRY_AFTER, refusal::retry_after(after));
     }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    refusal::ask(&mut response, challenge);
     response
 }
 

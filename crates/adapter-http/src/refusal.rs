@@ -3,16 +3,23 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use ferromcp_core::{CallError, ErrorCode};
+use ferromcp_core::{CallError, Challenge, ErrorCode};
 use ferromcp_endpoint::Answer;
 use ferromcp_protocol::{RpcError, error::write_error_response, json};
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use crate::body::{Body, BodyError};
 
 /// The media type of nearly every answer.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Notes on a response what its caller is to be asked for. The header is written where all responses pass.
+pub(crate) fn ask(response: &mut Response<Body>, challenge: Option<Challenge>) {
+    if let Some(challenge) = challenge {
+        response.extensions_mut().insert(challenge);
+    }
+}
 
 /// The HTTP status of an error code.
 pub(crate) fn status(code: ErrorCode) -> StatusCode {
@@ -42,6 +49,7 @@ pub(crate) struct Refusal {
     /// For 405.
     allow: Option<&'static str>,
     retry_after: Option<Duration>,
+    challenge: Option<Challenge>,
 }
 
 impl Refusal {
@@ -52,6 +60,7 @@ impl Refusal {
             message: message.into(),
             allow: None,
             retry_after: None,
+            challenge: (status == StatusCode::UNAUTHORIZED).then_some(Challenge::Invalid),
         }
     }
 
@@ -91,6 +100,7 @@ impl Refusal {
     pub(crate) fn of(error: &CallError) -> Self {
         let mut made = Self::new(status(error.code()), error.code(), error.message().to_owned());
         made.retry_after = error.retry_after();
+        made.challenge = error.challenge();
         made
     }
 
@@ -143,9 +153,7 @@ impl Refusal {
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, retry_after(after));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
+        ask(&mut response, self.challenge);
         response
     }
 }

@@ -16,6 +16,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorization::{self, METADATA, METADATA_MCP};
 use crate::body::Body;
 use crate::cors;
 use crate::health;
@@ -183,7 +184,12 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             Ok(origin) => (origin.cloned(), route(&self.site, request)),
             Err(refusal) => (None, Work::refuse(request.uri().path(), &refusal)),
         };
-        Answering { work, cors, busy }
+        Answering {
+            site: Arc::clone(&self.site),
+            work,
+            cors,
+            busy,
+        }
     }
 }
 
@@ -220,6 +226,7 @@ impl From<Response<Body>> for Work {
 
 /// The answer to one request, as it comes about.
 pub(crate) struct Answering {
+    site: Arc<Site>,
     work: Work,
     cors: Option<http::HeaderValue>,
     busy: Option<Busy>,
@@ -240,6 +247,7 @@ impl Future for Answering {
         if let Some(origin) = self.cors.take() {
             cors::allow(response.headers_mut(), origin);
         }
+        authorization::challenge(&mut response, self.site.settings().authorization.as_ref());
         if let Some(busy) = self.busy.take() {
             response.body_mut().hold(busy);
         }
@@ -274,6 +282,10 @@ fn rest_door(site: &Arc<Site>, request: Request<Incoming>, method: &Method) -> W
         ("/v1/tools/call", &Method::POST) => Work::run(rest::call(Arc::clone(site), request)),
         ("/v1/tools", &Method::GET) => rest::list(site, &request).into(),
         ("/v1/openapi.json", &Method::GET) => openapi::answer().into(),
+        (METADATA | METADATA_MCP, &Method::GET) => match &site.settings().authorization {
+            Some(settings) => settings.metadata().into(),
+            None => Work::refuse(path, &unknown(path)),
+        },
         ("/healthz", &Method::GET) => health::live().into(),
         ("/readyz", &Method::GET) => health::ready(site).into(),
         ("/health", &Method::GET) => health::components(site).into(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::authorization::AuthorizationSettings;
+
 /// Settings of the HTTP server and its doors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
@@ -33,6 +35,8 @@ pub struct HttpSettings {
     /// How long a client is told to wait before it polls a stream that the server released
     /// (2025-11-25 basic/transports, `retry`). Default 1 s.
     pub retry: Duration,
+    /// What clients are told about authorization, if tokens are accepted.
+    pub authorization: Option<AuthorizationSettings>,
 }
 
 impl Default for HttpSettings {
@@ -49,6 +53,7 @@ impl Default for HttpSettings {
             stream_after: Duration::from_secs(10),
             keep_alive: Duration::from_secs(15),
             retry: Duration::from_secs(1),
+            authorization: None,
         }
     }
 }

@@ -36,10 +36,15 @@ pub async fn serve(
     settings: StdioSettings,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<Ended> {
-    let session = endpoint.connect(Credential::Local).map_err(|_| {
+    let credential = match &settings.tenant {
+        Some(tenant) => Credential::Tenant(tenant),
+        None => Credential::Local,
+    };
+    let session = endpoint.connect(credential).map_err(|refused| {
+        let said = refused.into_json().unwrap_or_default();
         io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "local callers are not allowed to connect",
+            String::from_utf8_lossy(&said).into_owned(),
         )
     })?;
     let (outgoing, queue) = outgoing::queue(settings.max_queued);

@@ -26,6 +26,8 @@ pub struct StdioSettings {
     /// Most bytes that wait to be written. Answers wait for room (and the input with them), reports
     /// of progress and logs are dropped. Default 32 MiB; a single larger message still passes.
     pub max_queued: usize,
+    /// The tenant whose client this is. `None`: the local one.
+    pub tenant: Option<String>,
 }
 
 impl Default for StdioSettings {
@@ -34,6 +36,7 @@ impl Default for StdioSettings {
             max_line: 4 << 20,
             drain: Duration::from_secs(30),
             max_queued: 32 << 20,
+            tenant: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ferromcp_protocol::ProtocolVersion;
 use ferromcp_protocol::meta::RequestMeta;
 use serde_json::Value;
 
+use crate::access::Grants;
 use crate::catalog::ToolEntry;
 use crate::client::{Client, Interaction, LogMessage, Progress};
 use crate::deadline::Deadline;
@@ -79,20 +81,27 @@ impl Door {
 /// What the caller showed to prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Credential<'a> {
-    /// Nothing: a local user on a loopback door or on stdio.
+    /// Nothing, and none is needed: a local user (stdio, a program that embeds the gateway).
     #[default]
     Local,
+    /// Nothing, over a door where one could be shown.
+    Anonymous,
     /// A bearer token or API key, as sent.
     Token(&'a str),
+    /// A tenant that whoever started the server named. Never taken from a message.
+    Tenant(&'a str),
+    /// [`Gateway::authenticate`](crate::Gateway::authenticate) found this principal for the same message.
+    Proven(&'a Principal),
 }
 
 /// Who calls, and for which tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Principal {
     /// Tenant id.
     pub tenant: Arc<str>,
     /// Name of the principal within the tenant.
     pub name: Arc<str>,
+    pub(crate) grants: Arc<Grants>,
 }
 
 impl Principal {
@@ -101,7 +110,47 @@ impl Principal {
         Self {
             tenant: "local".into(),
             name: "local".into(),
+            grants: Arc::default(),
         }
+    }
+
+    /// A principal that may do everything, for programs that embed the gateway and know their callers.
+    pub fn unrestricted(tenant: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            tenant: tenant.into(),
+            name: name.into(),
+            grants: Arc::default(),
+        }
+    }
+
+    /// What the tenant may do.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+}
+
+/// Two principals are the same if tenant and name are: what they may do may have changed in between.
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        self.tenant == other.tenant && self.name == other.name
+    }
+}
+
+impl Eq for Principal {}
+
+impl Hash for Principal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tenant.hash(state);
+        self.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal")
+            .field("tenant", &self.tenant)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -180,6 +229,8 @@ pub struct Call<'a> {
     pub door: Door,
     /// What the caller showed.
     pub credential: Credential<'a>,
+    /// The tenant to act for, where the request names one; the principal must be allowed to.
+    pub tenant: Option<&'a str>,
     /// The way back to the caller while the call runs.
     pub client: &'a dyn Client,
     /// Answers to what an earlier round of this call asked for.

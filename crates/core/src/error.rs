@@ -127,6 +127,17 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+/// What a caller who was not let in is asked for (RFC 6750, 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// A credential: there was none.
+    Missing,
+    /// A better credential.
+    Invalid,
+    /// A token with more scopes.
+    Scope,
+}
+
 /// One thing that is wrong with the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
@@ -149,6 +160,8 @@ struct Inner {
     retry_after: Option<Duration>,
     may_have_run: bool,
     rpc: Option<RpcError>,
+    /// What the record says where the caller must not know.
+    recorded: Option<(ErrorCode, &'static str)>,
 }
 
 impl CallError {
@@ -162,6 +175,7 @@ impl CallError {
             retry_after: None,
             may_have_run: false,
             rpc: None,
+            recorded: None,
         }))
     }
 
@@ -184,6 +198,21 @@ impl CallError {
     pub fn with_rule(mut self, rule: &'static str) -> Self {
         self.0.rule = Some(rule);
         self
+    }
+
+    /// What the record says of it, where that is more than the caller may know: a denied tool looks unknown.
+    #[must_use]
+    pub fn recorded_as(mut self, code: ErrorCode, rule: &'static str) -> Self {
+        self.0.recorded = Some((code, rule));
+        self
+    }
+
+    /// Reason and rule for the record.
+    pub fn record(&self) -> (ErrorCode, Option<&'static str>) {
+        match self.0.recorded {
+            Some((code, rule)) => (code, Some(rule)),
+            None => (self.code(), self.rule()),
+        }
     }
 
     /// Adds places and reasons.
@@ -235,6 +264,16 @@ impl CallError {
     /// The tool may have run.
     pub fn may_have_run(&self) -> bool {
         self.0.may_have_run
+    }
+
+    /// What to ask the caller for, if its credential is the reason.
+    pub fn challenge(&self) -> Option<Challenge> {
+        match (self.code(), self.rule()) {
+            (ErrorCode::Unauthenticated, Some("auth.missing")) => Some(Challenge::Missing),
+            (ErrorCode::Unauthenticated, _) => Some(Challenge::Invalid),
+            (_, Some(crate::access::RULE_SCOPE)) => Some(Challenge::Scope),
+            _ => None,
+        }
     }
 
     /// The exact JSON-RPC error, where one was given.

@@ -1,16 +1,21 @@
 //! [`Gateway::call`]: the one way to a tool.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ferromcp_limits::Standing;
+use ferromcp_tenancy::Kind;
 use tokio::sync::broadcast;
 
+use crate::access::Access;
 use crate::call::{Arguments, Call, CallContext, Credential, Principal, RequestId};
-use crate::catalog::{self, Catalog, Compiled};
+use crate::catalog::{self, Catalog, Compiled, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry};
 use crate::deadline::Deadline;
 use crate::error::CallError;
 use crate::event::Event;
@@ -47,6 +52,8 @@ pub struct Outcome {
     pub request_id: RequestId,
     /// From start to end.
     pub latency: Duration,
+    /// How the tightest rate of the caller stands, if it has any.
+    pub standing: Option<Standing>,
     /// The answer.
     pub result: Result<Reply, CallError>,
 }
@@ -54,12 +61,14 @@ pub struct Outcome {
 impl Gateway {
     /// A gateway without sources.
     pub fn new(identity: Identity, policy: Policy, observer: impl Observer) -> Self {
+        let access = Arc::new(Access::default());
         let snapshot = Snapshot {
             generation: 0,
             identity,
             policy,
             catalog: Catalog::default(),
-            local: Principal::local(),
+            limits: Arc::clone(access.limits()),
+            access,
         };
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -70,6 +79,22 @@ impl Gateway {
             draining: AtomicBool::new(false),
             watches: Mutex::default(),
         }
+    }
+
+    /// Sets who may call, and what. For a gateway that is not in use yet.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        let before = self.snapshot.load_full();
+        let access = Arc::new(access);
+        self.snapshot.store(Arc::new(Snapshot {
+            generation: before.generation,
+            identity: before.identity.clone(),
+            policy: before.policy.clone(),
+            catalog: Catalog::merge(&lock(&self.registry).parts),
+            limits: access.limits_with(&before.catalog, access.limits()),
+            access,
+        }));
+        self
     }
 
     /// Carries out one call: every door, every source, no way around.
@@ -84,9 +109,13 @@ impl Gateway {
             Ok(Reply::Complete(p)) => recorder.finish(Ending::Ok, None, p.len()),
             Ok(Reply::InputRequired(_)) => recorder.finish(Ending::InputRequired, None, 0),
             Ok(Reply::Task(p)) => recorder.finish(Ending::Task, None, p.len()),
-            Err(e) => recorder.finish(Ending::Failed(e.code()), e.rule(), 0),
+            Err(e) => {
+                let (code, rule) = e.record();
+                recorder.finish(Ending::Failed(code), rule, 0)
+            }
         };
         Outcome {
+            standing: recorder.standing,
             request_id: recorder.request_id,
             latency,
             result,
@@ -100,23 +129,40 @@ impl Gateway {
         recorder: &mut Recorder<'a>,
     ) -> Result<Reply, CallError> {
         let _admitted = stage::admit(self, snapshot)?;
+        poll_fn(|cx| self.observer.poll_ready(cx)).await?;
         let principal = stage::authenticate(snapshot, call)?;
-        recorder.principal = Some(principal);
-        let target = stage::authorize(snapshot, principal, call)?;
+        recorder.principal = Some(principal.clone());
+        let target = stage::authorize(snapshot, &principal, call)?;
         recorder.source = Some(Arc::clone(&target.source.name));
+        let _permit = stage::limit(snapshot, &principal, call, &mut recorder.standing)?;
         let arguments: Arguments<'a> = stage::validate(snapshot, call, &target)?;
         let deadline: Deadline = stage::deadline(snapshot, call, &target);
         let context = CallContext {
             call,
             request_id: recorder.request_id,
-            principal,
+            principal: &principal,
             tool: target.tool,
             local_name: target.local_name,
             arguments: &arguments,
             deadline: &deadline,
         };
         let reply = stage::dispatch(&target, context).await?;
-        stage::check_output(snapshot, call, &target, reply)
+        let reply = stage::check_output(snapshot, call, &target, reply)?;
+        stage::outgoing(snapshot, &principal, reply.size());
+        Ok(reply)
+    }
+
+    /// Who is behind a credential. What comes of it may be used as [`Credential::Proven`] for the same message,
+    /// so that a credential is checked once.
+    pub fn authenticate(&self, credential: Credential<'_>) -> Result<Principal, CallError> {
+        self.snapshot.load().access.principal(credential)
+    }
+
+    /// Writes the record of a call that a door refused before it came here, because of its credential.
+    pub fn refused(&self, call: &Call<'_>, error: &CallError) {
+        let mut recorder = Recorder::start(&*self.observer, call);
+        let (code, rule) = error.record();
+        recorder.finish(Ending::Failed(code), rule, 0);
     }
 
     /// The current snapshot.
@@ -127,7 +173,7 @@ impl Gateway {
     /// What a caller may see in lists.
     pub fn view(&self, credential: Credential<'_>) -> Result<View, CallError> {
         let snapshot = self.snapshot();
-        let principal = stage::principal(&snapshot, credential)?.clone();
+        let principal = snapshot.access.principal(credential)?;
         Ok(View { snapshot, principal })
     }
 
@@ -156,12 +202,14 @@ impl Gateway {
 
     fn rebuild(&self, registry: &Registry) {
         let before = self.snapshot.load();
+        let catalog = Catalog::merge(&registry.parts);
         let next = Snapshot {
             generation: before.generation + 1,
             identity: before.identity.clone(),
             policy: before.policy.clone(),
-            catalog: Catalog::merge(&registry.parts),
-            local: before.local.clone(),
+            limits: before.access.limits_with(&catalog, &before.limits),
+            access: Arc::clone(&before.access),
+            catalog,
         };
         let (old, new) = (before.catalog.fingerprint(), next.catalog.fingerprint());
         self.snapshot.store(Arc::new(next));
@@ -271,9 +319,48 @@ impl View {
         &self.principal
     }
 
-    /// The catalog: with one local tenant everything is visible to it.
-    pub fn catalog(&self) -> &Catalog {
-        &self.snapshot.catalog
+    /// The tools that the principal may see, in list order.
+    pub fn tools(&self) -> Cow<'_, [Arc<ToolEntry>]> {
+        self.seen(Kind::Tool, self.snapshot.catalog.tools(), |tool| &tool.name)
+    }
+
+    /// The resources that the principal may see, in list order.
+    pub fn resources(&self) -> Cow<'_, [Arc<ResourceEntry>]> {
+        self.seen(Kind::Resource, self.snapshot.catalog.resources(), |resource| {
+            &resource.uri
+        })
+    }
+
+    /// The resource templates that the principal may see, in list order.
+    pub fn templates(&self) -> Cow<'_, [Arc<TemplateEntry>]> {
+        self.seen(Kind::Resource, self.snapshot.catalog.templates(), |template| {
+            template.uri.as_str()
+        })
+    }
+
+    /// The prompts that the principal may see, in list order.
+    pub fn prompts(&self) -> Cow<'_, [Arc<PromptEntry>]> {
+        self.seen(Kind::Prompt, self.snapshot.catalog.prompts(), |prompt| {
+            &prompt.name
+        })
+    }
+
+    /// Who reads this URI, if the principal may.
+    pub fn resource_source(&self, uri: &str) -> Option<&Arc<Listing>> {
+        let found = self.snapshot.catalog.resource_source(uri)?;
+        self.principal
+            .grants()
+            .allows(Kind::Resource, uri)
+            .then_some(found)
+    }
+
+    fn seen<'a, T>(&self, kind: Kind, all: &'a [Arc<T>], name: impl Fn(&T) -> &str) -> Cow<'a, [Arc<T>]> {
+        let grants = self.principal.grants();
+        if grants.acl().is_none() || all.iter().all(|item| grants.allows(kind, name(item))) {
+            return Cow::Borrowed(all);
+        }
+        let seen = all.iter().filter(|item| grants.allows(kind, name(item)));
+        Cow::Owned(seen.cloned().collect())
     }
 }
 

@@ -11,6 +11,7 @@
 //! in `stage/`.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod access;
 pub mod call;
 pub mod catalog;
 pub mod client;
@@ -24,13 +25,15 @@ pub mod snapshot;
 pub mod source;
 mod stage;
 
+pub use access::{Access, AccessSettings, Anonymous, Grants, Tokens};
 pub use call::{Arguments, Call, CallContext, Credential, Door, Operation, Principal, RequestId};
 pub use catalog::{Catalog, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry};
 pub use client::{Client, Interaction, LogMessage, NoClient, Progress};
 pub use deadline::Deadline;
-pub use error::{Blame, CallError, ErrorCode, Issue};
+pub use error::{Blame, CallError, Challenge, ErrorCode, Issue};
 pub use event::Event;
 pub use ferromcp_guard::ScanLimits;
+pub use ferromcp_limits::Standing;
 pub use gateway::{Gateway, Outcome, View, Watch};
 pub use record::{CallRecord, Observer};
 pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};

@@ -1,9 +1,12 @@
 //! The record that every call ends in, whatever way it ends.
 
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use ferromcp_limits::Standing;
+
 use crate::call::{Call, Door, Operation, Principal, RequestId};
-use crate::error::ErrorCode;
+use crate::error::{CallError, ErrorCode};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,10 @@ pub struct CallRecord<'a> {
     pub rule: Option<&'static str>,
     /// From start to end.
     pub latency: Duration,
+    /// Raw arguments.
+    pub arguments: Option<&'a str>,
+    /// W3C `traceparent` of the request, as raw JSON.
+    pub traceparent: Option<&'a str>,
     /// Size of the arguments.
     pub bytes_in: usize,
     /// Size of the result.
@@ -66,6 +73,13 @@ pub struct CallRecord<'a> {
 
 /// Takes records. Called on the call path: must only enqueue.
 pub trait Observer: Send + Sync + 'static {
+    /// Asked before every call whether its record can be taken. An observer whose records must not be
+    /// lost makes calls wait here while it is full, or refuses them while it cannot write.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
     /// A call ended.
     fn call_ended(&self, record: &CallRecord<'_>);
 }
@@ -82,7 +96,8 @@ pub(crate) struct Recorder<'a> {
     call: &'a Call<'a>,
     started: std::time::Instant,
     pub(crate) request_id: RequestId,
-    pub(crate) principal: Option<&'a Principal>,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) standing: Option<Standing>,
     pub(crate) source: Option<std::sync::Arc<str>>,
     done: bool,
 }
@@ -95,6 +110,7 @@ impl<'a> Recorder<'a> {
             started: std::time::Instant::now(),
             request_id: RequestId::next(),
             principal: None,
+            standing: None,
             source: None,
             done: false,
         }
@@ -112,7 +128,7 @@ impl<'a> Recorder<'a> {
             time: SystemTime::now() - latency,
             request_id: self.request_id,
             door: self.call.door,
-            principal: self.principal,
+            principal: self.principal.as_ref(),
             client: self.call.client.name(),
             operation: self.call.operation,
             name: self.call.name,
@@ -120,6 +136,8 @@ impl<'a> Recorder<'a> {
             ending,
             rule,
             latency,
+            arguments: self.call.arguments,
+            traceparent: self.call.meta.traceparent,
             bytes_in: self.call.arguments.map_or(0, str::len),
             bytes_out,
         });

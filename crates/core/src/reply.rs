@@ -16,6 +16,16 @@ pub enum Reply {
     Task(Payload),
 }
 
+impl Reply {
+    /// Size of what the source answered, in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Complete(payload) | Self::Task(payload) => payload.len(),
+            Self::InputRequired(_) => 0,
+        }
+    }
+}
+
 /// The raw JSON object of a result, with the few facts about it that doors need.
 #[derive(Clone, Debug)]
 pub struct Payload {

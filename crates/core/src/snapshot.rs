@@ -1,10 +1,12 @@
 //! What one call sees of configuration and catalog, from start to end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_guard::ScanLimits;
+use ferromcp_limits::Limits;
 
-use crate::call::Principal;
+use crate::access::Access;
 use crate::catalog::Catalog;
 
 /// Who the server says it is.
@@ -82,6 +84,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// Names to sources.
     pub catalog: Catalog,
-    /// The principal of callers without a credential.
-    pub local: Principal,
+    /// Who may call, and what.
+    pub access: Arc<Access>,
+    /// Rates and quotas, those of the catalog's tools among them.
+    pub limits: Arc<Limits>,
 }

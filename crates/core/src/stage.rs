@@ -5,12 +5,14 @@ mod admit;
 mod authenticate;
 mod authorize;
 mod dispatch;
+mod limit;
 mod output;
 mod validate;
 
 pub(crate) use admit::admit;
-pub(crate) use authenticate::{authenticate, principal};
+pub(crate) use authenticate::authenticate;
 pub(crate) use authorize::{Target, authorize};
 pub(crate) use dispatch::{deadline, dispatch};
+pub(crate) use limit::{limit, outgoing};
 pub(crate) use output::check_output;
 pub(crate) use validate::validate;

@@ -1,7 +1,9 @@
 //! What an exchange ends in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use ferromcp_core::{CallError, Challenge, ErrorCode};
 use ferromcp_protocol::error::write_error_response;
 use ferromcp_protocol::{RpcError, code};
 
@@ -17,6 +19,10 @@ pub struct Answer {
     /// 200 answer, 202 nothing to answer, 400, 401, 404 (unknown session; unknown method of
     /// 2026-07-28), 503.
     pub status: u16,
+    /// When a refused call could pass.
+    pub retry_after: Option<Duration>,
+    /// What the caller is asked for, if its credential is why it is refused.
+    pub challenge: Option<Challenge>,
     /// A session that this message opened: over HTTP its id goes into `Mcp-Session-Id`.
     pub opened: Option<Arc<Session>>,
 }
@@ -41,6 +47,8 @@ impl Answer {
             body: Body::Json(body),
             status: 200,
             opened: None,
+            retry_after: None,
+            challenge: None,
         }
     }
 
@@ -49,6 +57,8 @@ impl Answer {
             body: Body::None,
             status: 202,
             opened: None,
+            retry_after: None,
+            challenge: None,
         }
     }
 
@@ -57,6 +67,8 @@ impl Answer {
             body: Body::Cancelled,
             status: 202,
             opened: None,
+            retry_after: None,
+            challenge: None,
         }
     }
 
@@ -67,6 +79,8 @@ impl Answer {
             body: Body::Json(out),
             status,
             opened: None,
+            retry_after: None,
+            challenge: None,
         }
     }
 
@@ -74,6 +88,18 @@ impl Answer {
     /// `id` is null, since it is not known.
     pub fn unreadable(message: &str) -> Self {
         Self::error(Some("null"), &RpcError::new(code::PARSE_ERROR, message), 400)
+    }
+
+    /// The answer to a caller who is not let in: 401, or 403 if it is known who it is.
+    pub(crate) fn turned_away(id: Option<&str>, error: &CallError) -> Self {
+        let status = match error.code() {
+            ErrorCode::PermissionDenied => 403,
+            _ => 401,
+        };
+        Self {
+            challenge: error.challenge(),
+            ..Self::error(id, &error.to_rpc(), status)
+        }
     }
 
     /// A JSON-RPC error response, without an id, for a message that could not be taken in.

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ferromcp_core::{Credential, Gateway, Snapshot};
+use ferromcp_core::{Call, CallError, Credential, Gateway, NoClient, Operation, Snapshot};
 use ferromcp_protocol::message::is_batch;
 use ferromcp_protocol::{
-    Message, Method, Notification, ProtocolVersion, Request, Response, RpcError, code, header,
+    Message, Method, Notification, ProtocolVersion, Request, RequestMeta, Response, RpcError, code, header,
 };
 use tokio::time::Instant;
 
@@ -62,6 +62,20 @@ impl Endpoint {
     /// that disconnects; legacy HTTP doors keep the future running instead, for the client may come
     /// back for its answer).
     pub async fn exchange(&self, incoming: Incoming<'_>) -> Answer {
+        // A connection proved who it is when it was opened.
+        let shown = match incoming.link {
+            Link::Connection(session) => Credential::Proven(session.principal()),
+            Link::Http(_) => incoming.credential,
+        };
+        let principal = match self.gateway.authenticate(shown) {
+            Ok(principal) => principal,
+            Err(error) => return turned_away(self, &incoming, &error),
+        };
+        // Checked once for the whole message.
+        let incoming = Incoming {
+            credential: Credential::Proven(&principal),
+            ..incoming
+        };
         if is_batch(incoming.body) {
             return Box::pin(batch::run(self, &incoming)).await;
         }
@@ -173,7 +187,7 @@ impl Endpoint {
         let view = self
             .gateway
             .view(credential)
-            .map_err(|e| Answer::error(None, &e.to_rpc(), 401))?;
+            .map_err(|e| Answer::turned_away(None, &e))?;
         Ok(Arc::new(Session::connection(view.principal().clone())))
     }
 
@@ -202,7 +216,7 @@ impl Endpoint {
         let view = self
             .gateway
             .view(credential)
-            .map_err(|e| refuse(401, &e.to_rpc()))?;
+            .map_err(|e| Answer::turned_away(Some(id.unwrap_or("null")), &e))?;
         let found = std::str::from_utf8(raw)
             .ok()
             .and_then(|id| self.store.get(id.trim()));
@@ -254,6 +268,41 @@ impl Endpoint {
     pub fn sessions(&self) -> usize {
         self.store.len()
     }
+}
+
+/// The answer to a message whose sender is not let in. A call leaves its record all the same.
+fn turned_away(endpoint: &Endpoint, incoming: &Incoming<'_>, error: &CallError) -> Answer {
+    let parsed = Message::parse(incoming.body);
+    let Ok(Message::Request(request)) = &parsed else {
+        return Answer::turned_away(None, error);
+    };
+    let call = match Method::parse(&request.method) {
+        Some(Method::ToolsCall) => Some((Operation::CallTool, "name")),
+        Some(Method::PromptsGet) => Some((Operation::GetPrompt, "name")),
+        Some(Method::ResourcesRead) => Some((Operation::ReadResource, "uri")),
+        _ => None,
+    };
+    if let Some((operation, member)) = call {
+        let name = request.params.get_str(member).unwrap_or_default();
+        endpoint.gateway.refused(
+            &Call {
+                operation,
+                name: &name,
+                arguments: request.params.get("arguments"),
+                params: request.params_raw,
+                meta: request.meta.as_ref().unwrap_or(&RequestMeta::default()),
+                version: ProtocolVersion::LATEST,
+                door: incoming.door,
+                credential: incoming.credential,
+                tenant: None,
+                client: &NoClient,
+                input: None,
+                timeout: None,
+            },
+            error,
+        );
+    }
+    Answer::turned_away(Some(request.id), error)
 }
 
 /// Acts on a notification from a client.

@@ -49,6 +49,7 @@ fn call(gateway: &Gateway, name: &str) -> Outcome {
         version: ProtocolVersion::LATEST,
         door: Door::Library,
         credential: Credential::Local,
+        tenant: None,
         client: &NoClient,
         input: None,
         timeout: None,

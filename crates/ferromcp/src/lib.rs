@@ -52,6 +52,7 @@
 //!         version: ProtocolVersion::LATEST,
 //!         door: Door::Library,
 //!         credential: Credential::Local,
+//!         tenant: None,
 //!         client: &NoClient,
 //!         input: None,
 //!         timeout: None,

@@ -68,6 +68,7 @@ fn allocations(gateway: &Gateway, name: &str) -> usize {
             version: ProtocolVersion::LATEST,
             door: Door::Library,
             credential: Credential::Local,
+            tenant: None,
             client: &NoClient,
             input: None,
             timeout: None,

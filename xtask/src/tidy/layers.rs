@@ -55,7 +55,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp-core",
-        may_use: &["guard", "protocol"],
+        may_use: &["guard", "limits", "protocol", "tenancy"],
         must_not_know: POLICY,
     },
     Layer {

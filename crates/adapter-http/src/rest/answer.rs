@@ -2,19 +2,39 @@
 
 use std::time::Duration;
 
-use ferromcp_core::{CallError, ErrorCode, Outcome, Payload, Reply, RequestId};
+use ferromcp_core::{CallError, ErrorCode, Outcome, Payload, Reply, RequestId, Standing};
 use ferromcp_protocol::json::{self, Object};
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use crate::body::Body;
-use crate::refusal::{json_response, retry_after, status};
+use crate::refusal::{ask, json_response, retry_after, status};
 
 /// Most content blocks that are looked at for text.
 const MAX_BLOCKS: usize = 10_000;
 
+/// How the tightest rate stands (draft-ietf-httpapi-ratelimit-headers-03): calls at once, calls left, whole
+/// seconds until all are there again.
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
 /// The HTTP answer to a finished call.
 pub(crate) fn of(outcome: &Outcome) -> Response<Body> {
+    let mut response = answered(outcome);
+    if let Some(standing) = &outcome.standing {
+        rates(response.headers_mut(), standing);
+    }
+    response
+}
+
+fn rates(headers: &mut HeaderMap, standing: &Standing) {
+    headers.insert(RATE_LIMIT, standing.limit.into());
+    headers.insert(RATE_REMAINING, standing.remaining.into());
+    headers.insert(RATE_RESET, retry_after(standing.reset_after));
+}
+
+fn answered(outcome: &Outcome) -> Response<Body> {
     match &outcome.result {
         Ok(Reply::Complete(payload)) => completed(outcome, payload),
         Ok(Reply::InputRequired(_)) => failed(
@@ -109,11 +129,7 @@ fn failed(outcome: &Outcome, error: &CallError) -> Response<Body> {
     if let Some(after) = error.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, retry_after(after));
     }
-    if error.code() == ErrorCode::Unauthenticated {
-        response
-            .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
+    ask(&mut response, error.challenge());
     response
 }
 

@@ -1,6 +1,8 @@
 //! `GET /v1/tools`.
 
-use ferromcp_core::Catalog;
+use std::sync::Arc;
+
+use ferromcp_core::ToolEntry;
 use ferromcp_protocol::json;
 use http::{Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -20,12 +22,12 @@ fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusa
     let credential = credential(request.headers())?;
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let view = site.gateway().view(credential).map_err(|e| Refusal::of(&e))?;
-    let catalog = view.catalog();
+    let tools = view.tools();
     let start = match &query.cursor {
-        Some(cursor) => position(catalog, cursor)?,
+        Some(cursor) => position(&tools, cursor)?,
         None => 0,
     };
-    let page = catalog.tools().iter().skip(start).take(query.limit);
+    let page = tools.iter().skip(start).take(query.limit);
     let mut out = Vec::with_capacity(64 + page.len() * 512);
     out.extend_from_slice(b"{\"tools\":[");
     for (i, tool) in page.enumerate() {
@@ -36,7 +38,7 @@ fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusa
     }
     out.extend_from_slice(b"],\"next_cursor\":");
     let next = start + query.limit;
-    match catalog.tools().get(next) {
+    match tools.get(next) {
         Some(tool) => json::write_str(&mut out, &format!("{next}.{}", tool.name)),
         None => out.extend_from_slice(b"null"),
     }
@@ -46,18 +48,14 @@ fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusa
 
 /// Where a page begins: at the tool that the cursor names, so that changes of the list before it
 /// neither skip nor repeat a tool; if that tool is gone, at its old place.
-fn position(catalog: &Catalog, cursor: &str) -> Result<usize, Refusal> {
+fn position(tools: &[Arc<ToolEntry>], cursor: &str) -> Result<usize, Refusal> {
     let bad = || Refusal::bad("`cursor` is not one that this server gave; start again without it");
     let (index, name) = cursor.split_once('.').ok_or_else(bad)?;
     let index: usize = index.parse().map_err(|_| bad())?;
-    if catalog.tools().get(index).is_some_and(|t| &*t.name == name) {
+    if tools.get(index).is_some_and(|t| &*t.name == name) {
         return Ok(index);
     }
-    Ok(catalog
-        .tools()
-        .iter()
-        .position(|t| &*t.name == name)
-        .unwrap_or(index))
+    Ok(tools.iter().position(|t| &*t.name == name).unwrap_or(index))
 }
 
 struct Query {

@@ -210,7 +210,10 @@ async fn wrong_media_types_and_credentials() {
         let answer = server.once(post("/v1/tools/call", &headers, body)).await;
         assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
         if status == 401 {
-            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            assert_eq!(
+                answer.header("www-authenticate"),
+                Some("Bearer error=\"invalid_token\"")
+            );
         }
     }
     server.stop().await;

@@ -84,6 +84,7 @@ pub(super) async fn call(
         version: ProtocolVersion::LATEST,
         door: Door::Library,
         credential: Credential::Local,
+        tenant: None,
         client: &Terminal,
         input: None,
         timeout: timeout_ms.map(Duration::from_millis),

@@ -136,6 +136,7 @@ async fn call_with(
         version: ProtocolVersion::LATEST,
         door: Door::Library,
         credential: Credential::Local,
+        tenant: None,
         client: &NoClient,
         input: None,
         timeout,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferromcp_protocol::RpcError;
+use ferromcp_tenancy::Kind;
 
 use crate::call::{Call, Operation, Principal};
 use crate::catalog::ToolEntry;
@@ -20,10 +21,10 @@ pub(crate) struct Target<'a> {
     pub(crate) local_name: &'a str,
 }
 
-/// Resolves the name within what the principal may see: with one local tenant, everything.
+/// Resolves the name within what the principal may see.
 pub(crate) fn authorize<'a>(
     snapshot: &'a Snapshot,
-    _principal: &Principal,
+    principal: &Principal,
     call: &'a Call<'a>,
 ) -> Result<Target<'a>, CallError> {
     let catalog = &snapshot.catalog;
@@ -51,7 +52,20 @@ pub(crate) fn authorize<'a>(
             by_name(catalog.task_source(call.name))
         }
     };
-    found.ok_or_else(|| unknown(call))
+    let found = found.ok_or_else(|| unknown(call))?;
+    let kind = match call.operation {
+        Operation::CallTool => Kind::Tool,
+        Operation::GetPrompt | Operation::CompletePrompt => Kind::Prompt,
+        Operation::ReadResource | Operation::CompleteResource => Kind::Resource,
+        // A task belongs to a principal, and its source knows to whom.
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => return Ok(found),
+    };
+    match principal.grants().acl().map(|acl| acl.decide(kind, call.name)) {
+        Some(decision) if !decision.allowed => {
+            Err(unknown(call).recorded_as(ErrorCode::PermissionDenied, decision.rule))
+        }
+        _ => Ok(found),
+    }
 }
 
 /// The one answer for "there is no such thing" and "not for you".

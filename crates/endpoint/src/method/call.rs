@@ -63,6 +63,7 @@ pub(super) async fn run(cx: &Cx<'_, '_>, wanted: Wanted<'_>) -> Answer {
         version: cx.version,
         door: cx.incoming.door,
         credential: cx.incoming.credential,
+        tenant: None,
         client: &caller,
         input: brought.as_ref(),
         timeout: None,
@@ -167,7 +168,12 @@ fn failed(cx: &Cx<'_, '_>, operation: Operation, error: &CallError) -> Answer {
         ErrorCode::InvalidArguments if operation == Operation::CallTool && error.rpc_error().is_none() => {
             complete(cx, &Payload::error_text(&readable(error)), "complete", None)
         }
-        ErrorCode::Unauthenticated => Answer::error(Some(cx.id), &error.to_rpc(), 401),
+        ErrorCode::Unauthenticated => Answer::turned_away(Some(cx.id), error),
+        ErrorCode::RateLimited | ErrorCode::QuotaExceeded => {
+            let mut answer = cx.error(&in_era(cx, error.to_rpc()));
+            answer.retry_after = error.retry_after();
+            answer
+        }
         _ => cx.error(&in_era(cx, error.to_rpc())),
     }
 }

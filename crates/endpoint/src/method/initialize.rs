@@ -21,7 +21,7 @@ pub(crate) fn http(endpoint: &Endpoint, incoming: &Incoming<'_>, request: &Reque
     };
     let view = match endpoint.gateway.view(incoming.credential) {
         Ok(view) => view,
-        Err(error) => return Answer::error(Some(request.id), &error.to_rpc(), 401),
+        Err(error) => return Answer::turned_away(Some(request.id), &error),
     };
     let Some(session) = Session::http(view.principal().clone()) else {
         let error = RpcError::new(

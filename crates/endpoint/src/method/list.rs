@@ -1,6 +1,9 @@
 //! `tools/list`, `resources/list`, `resources/templates/list`, `prompts/list`.
 
-use ferromcp_core::Catalog;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ferromcp_core::View;
 use ferromcp_protocol::json;
 
 use crate::answer::Answer;
@@ -13,7 +16,7 @@ pub(super) fn tools(cx: &Cx<'_, '_>) -> Answer {
         cx,
         b't',
         "tools",
-        Catalog::tools,
+        View::tools,
         |t| &t.name,
         |t, modern| {
             if modern {
@@ -30,7 +33,7 @@ pub(super) fn resources(cx: &Cx<'_, '_>) -> Answer {
         cx,
         b'r',
         "resources",
-        Catalog::resources,
+        View::resources,
         |r| &r.uri,
         |r, _| &r.definition,
     )
@@ -41,7 +44,7 @@ pub(super) fn templates(cx: &Cx<'_, '_>) -> Answer {
         cx,
         b'u',
         "resourceTemplates",
-        Catalog::templates,
+        View::templates,
         |t| t.uri.as_str(),
         |t, _| &t.definition,
     )
@@ -52,7 +55,7 @@ pub(super) fn prompts(cx: &Cx<'_, '_>) -> Answer {
         cx,
         b'p',
         "prompts",
-        Catalog::prompts,
+        View::prompts,
         |p| &p.name,
         |p, _| &p.definition,
     )
@@ -63,15 +66,15 @@ fn page<T>(
     cx: &Cx<'_, '_>,
     list: u8,
     member: &str,
-    items: impl Fn(&Catalog) -> &[T],
+    items: impl for<'a> Fn(&'a View) -> Cow<'a, [Arc<T>]>,
     key: impl Fn(&T) -> &str,
     text: impl Fn(&T, bool) -> &str,
 ) -> Answer {
     let view = match cx.endpoint.gateway.view(cx.incoming.credential) {
         Ok(view) => view,
-        Err(error) => return Answer::error(Some(cx.id), &error.to_rpc(), 401),
+        Err(error) => return Answer::turned_away(Some(cx.id), &error),
     };
-    let items = items(view.catalog());
+    let items = items(&view);
     let start = match cx.params.get("cursor") {
         // We never give out an empty cursor; clients that send one mean the first page.
         None | Some("null" | "\"\"") => 0,

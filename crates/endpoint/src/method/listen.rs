@@ -22,7 +22,7 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
     };
     let view = match cx.endpoint.gateway.view(cx.incoming.credential) {
         Ok(view) => view,
-        Err(error) => return Answer::error(Some(cx.id), &error.to_rpc(), 401),
+        Err(error) => return Answer::turned_away(Some(cx.id), &error),
     };
     if cx.endpoint.gateway.is_draining() {
         let error = RpcError::new(
@@ -60,12 +60,15 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
         body: Body::Listen(Box::new(subscription)),
         status: 200,
         opened: None,
+        retry_after: None,
+        challenge: None,
     }
 }
 
 /// What is asked for and can be had.
 fn filter(cx: &Cx<'_, '_>, view: &View, wanted: &Object<'_>) -> Result<Filter, RpcError> {
-    let offers = view.catalog().offers();
+    let catalog = &view.snapshot().catalog;
+    let offers = catalog.offers();
     let mut filter = Filter {
         tools: flag(wanted, "toolsListChanged")? && offers.tools,
         prompts: flag(wanted, "promptsListChanged")? && offers.prompts,
@@ -75,7 +78,7 @@ fn filter(cx: &Cx<'_, '_>, view: &View, wanted: &Object<'_>) -> Result<Filter, R
     let max = cx.endpoint.settings.max_watches;
     for uri in strings(wanted, "resourceSubscriptions", max)? {
         let known = filter.watches.iter().any(|w| w.uri() == uri);
-        if !known && view.catalog().resource_source(&uri).is_some() {
+        if !known && view.resource_source(&uri).is_some() {
             filter.watches.push(cx.endpoint.gateway.watch(&uri));
         }
     }
@@ -85,7 +88,7 @@ fn filter(cx: &Cx<'_, '_>, view: &View, wanted: &Object<'_>) -> Result<Filter, R
     }
     filter.tasks = tasks
         .into_iter()
-        .filter(|id| view.catalog().task_source(id).is_some())
+        .filter(|id| catalog.task_source(id).is_some())
         .map(Into::into)
         .collect();
     Ok(filter)

@@ -15,9 +15,9 @@ pub(super) fn on(cx: &Cx<'_, '_>) -> Answer {
     };
     let view = match cx.endpoint.gateway.view(cx.incoming.credential) {
         Ok(view) => view,
-        Err(error) => return Answer::error(Some(cx.id), &error.to_rpc(), 401),
+        Err(error) => return Answer::turned_away(Some(cx.id), &error),
     };
-    if view.catalog().resource_source(&uri).is_none() {
+    if view.resource_source(&uri).is_none() {
         let shown: String = uri.chars().take(200).collect();
         let error = RpcError::new(
             cx.version.resource_not_found_code(),

@@ -13,10 +13,7 @@ fn carried() -> Carried {
 }
 
 fn principal(name: &str) -> Principal {
-    Principal {
-        tenant: "t".into(),
-        name: name.into(),
-    }
+    Principal::unrestricted("t", name)
 }
 
 #[test]

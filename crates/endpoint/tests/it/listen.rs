@@ -131,10 +131,7 @@ async fn tasks_are_heard_by_their_owner_only() {
         next(&mut open).await["params"]["notifications"],
         json!({"taskIds": ["test.one"]})
     );
-    let other = Principal {
-        tenant: "other".into(),
-        name: "other".into(),
-    };
+    let other = Principal::unrestricted("other", "other");
     for (owner, id, status) in [
         (other, "test.one", "a"),
         (local(), "test.two", "b"),

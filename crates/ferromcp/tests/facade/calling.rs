@@ -104,6 +104,7 @@ impl Scripted {
                 version: self.version,
                 door: Door::Library,
                 credential: Credential::Local,
+                tenant: None,
                 client: self,
                 input,
                 timeout: None,

@@ -112,6 +112,7 @@ impl Bench {
             version: ProtocolVersion::LATEST,
             door: Door::Library,
             credential: Credential::Local,
+            tenant: None,
             client,
             input: None,
             timeout: None,

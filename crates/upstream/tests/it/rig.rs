@@ -176,6 +176,7 @@ pub(crate) async fn ask(gateway: &Gateway, ask: &Ask<'_>) -> Result<String, Call
         version: ask.version,
         door: Door::Mcp,
         credential: Credential::Local,
+        tenant: None,
         client: ask.client,
         input: None,
         timeout: Some(ask.timeout),

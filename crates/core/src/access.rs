@@ -1,0 +1,383 @@
+//! Who may call, and what each tenant may do.
+//!
+//! Built once from a configuration, then part of every snapshot until the configuration changes. A
+//! credential becomes a [`Principal`], which carries the [`Grants`] of its tenant: after that nothing
+//! is looked up by tenant again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use ferromcp_limits::{LimitSettings, Limits, Nanos, Rate, TenantLimits};
+use ferromcp_tenancy::{Acl, Denied, Directory, Identity, JwtVerifier, Kind, Rule, Tenant};
+use tokio::sync::Notify;
+
+use crate::call::{Credential, Principal};
+use crate::catalog::Catalog;
+use crate::error::{CallError, ErrorCode};
+
+/// What happens to callers without a credential where one could be shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anonymous {
+    /// They are the local tenant.
+    #[default]
+    Local,
+    /// They are refused.
+    Refuse,
+}
+
+/// Checks tokens with keys that may be replaced while the server runs.
+pub struct Tokens {
+    verifier: ArcSwap<JwtVerifier>,
+    unknown_key: Notify,
+}
+
+impl Tokens {
+    /// With the keys that are known now.
+    pub fn new(verifier: JwtVerifier) -> Self {
+        Self {
+            verifier: ArcSwap::from_pointee(verifier),
+            unknown_key: Notify::new(),
+        }
+    }
+
+    /// The verifier of this moment.
+    pub fn verifier(&self) -> Arc<JwtVerifier> {
+        self.verifier.load_full()
+    }
+
+    /// Puts other keys in place.
+    pub fn replace(&self, verifier: JwtVerifier) {
+        self.verifier.store(Arc::new(verifier));
+    }
+
+    /// Waits until a token names a key that is not known: time to look for new ones.
+    pub async fn unknown_key(&self) {
+        self.unknown_key.notified().await;
+    }
+
+    fn verify(&self, token: &str, now: u64) -> Result<Arc<ferromcp_tenancy::Verified>, Denied> {
+        let verified = self.verifier.load().verify(token, now);
+        if let Err(denied) = &verified
+            && denied.rule == Rule::JwtUnknownKey
+        {
+            self.unknown_key.notify_one();
+        }
+        verified
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").finish_non_exhaustive()
+    }
+}
+
+/// What an [`Access`] is made of.
+#[derive(Debug, Default)]
+pub struct AccessSettings {
+    /// The tenants.
+    pub directory: Directory,
+    /// The checker of tokens, if there is one.
+    pub tokens: Option<Arc<Tokens>>,
+    /// Callers without a credential.
+    pub anonymous: Anonymous,
+    /// Scopes that every token must have.
+    pub scopes: Vec<String>,
+    /// Rates and quotas. Rates of tools are added from `tool_rates`.
+    pub limits: LimitSettings,
+    /// Rates of tools by the name as listed: the first list that allows a tool counts, and each tool has
+    /// a rate of its own.
+    pub tool_rates: Vec<(Acl, Rate)>,
+}
+
+/// Who may call, and what each tenant may do.
+#[derive(Debug)]
+pub struct Access {
+    directory: Directory,
+    tokens: Option<Arc<Tokens>>,
+    anonymous: Anonymous,
+    scopes: Vec<String>,
+    limit_settings: LimitSettings,
+    tool_rates: Vec<(Acl, Rate)>,
+    limits: Arc<Limits>,
+    clock: Clock,
+    grants: HashMap<Arc<str>, Arc<Grants>>,
+    local: Principal,
+}
+
+/// Rule id of a token without a scope that is needed.
+pub const RULE_SCOPE: &str = "auth.scope";
+/// Id of the tenant of local users.
+pub const LOCAL: &str = "local";
+
+impl Access {
+    /// Compiles the settings.
+    pub fn new(settings: AccessSettings) -> Self {
+        let AccessSettings {
+            directory,
+            tokens,
+            anonymous,
+            scopes,
+            limits: limit_settings,
+            tool_rates,
+        } = settings;
+        let clock = Clock(Instant::now());
+        let limits = Arc::new(Limits::new(&limit_settings, clock.now()));
+        let grants: HashMap<Arc<str>, Arc<Grants>> = directory
+            .tenants()
+            .map(|tenant| (tenant.id().shared(), Arc::new(Grants::of(tenant, &limits))))
+            .collect();
+        let own = grants.get(LOCAL).cloned();
+        let local = Principal {
+            tenant: LOCAL.into(),
+            name: LOCAL.into(),
+            grants: own.unwrap_or_else(|| Arc::new(Grants::unrestricted(&limits))),
+        };
+        Self {
+            directory,
+            tokens,
+            anonymous,
+            scopes,
+            limit_settings,
+            tool_rates,
+            limits,
+            clock,
+            grants,
+            local,
+        }
+    }
+
+    /// The limits with a rate for every tool of the catalog that a pattern matches. What was used of
+    /// `before` stays used.
+    pub(crate) fn limits_with(&self, catalog: &Catalog, before: &Limits) -> Arc<Limits> {
+        if self.tool_rates.is_empty() {
+            return Arc::clone(&self.limits);
+        }
+        let mut settings = self.limit_settings.clone();
+        for tool in catalog.tools() {
+            let rate = self
+                .tool_rates
+                .iter()
+                .find(|(acl, _)| acl.tool(&tool.name).allowed);
+            if let Some((_, rate)) = rate {
+                settings.tools.insert(tool.name.to_string(), *rate);
+            }
+        }
+        Arc::new(before.with_settings(&settings, self.now()))
+    }
+
+    /// Rates and quotas without those of tools by pattern.
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// True if anything is limited at all.
+    pub(crate) fn is_limited(&self) -> bool {
+        let set = &self.limit_settings;
+        set.global.is_some()
+            || set.client.is_some()
+            || !set.tenants.is_empty()
+            || !set.tools.is_empty()
+            || !self.tool_rates.is_empty()
+    }
+
+    /// The time that limits count in.
+    pub fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// True if credentials are looked at: otherwise everybody is the local tenant, and what somebody
+    /// shows all the same changes nothing.
+    pub fn authenticates(&self) -> bool {
+        self.tokens.is_some() || self.directory.has_keys() || self.anonymous == Anonymous::Refuse
+    }
+
+    /// The tenants.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The principal behind a credential.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unauthenticated`] with the rule that refused; [`ErrorCode::PermissionDenied`] if it
+    /// is known who calls, but the tenant is suspended or does not exist any more.
+    pub fn principal(&self, credential: Credential<'_>) -> Result<Principal, CallError> {
+        match credential {
+            Credential::Local => Ok(self.local.clone()),
+            Credential::Anonymous | Credential::Token(_) if !self.authenticates() => Ok(self.local.clone()),
+            Credential::Anonymous => match self.anonymous {
+                Anonymous::Local => Ok(self.local.clone()),
+                Anonymous::Refuse => Err(denied(&Denied::missing())),
+            },
+            Credential::Token(shown) => self.shown(shown),
+            Credential::Tenant(id) => self.given(id).map_err(|d| denied(&d)),
+            Credential::Proven(principal) => self.again(principal),
+        }
+    }
+
+    fn shown(&self, shown: &str) -> Result<Principal, CallError> {
+        let now = unix_seconds();
+        match &self.tokens {
+            Some(tokens) if JwtVerifier::looks_like_token(shown) => {
+                let verified = tokens.verify(shown, now).map_err(|d| denied(&d))?;
+                let lacks = self.scopes.iter().find(|scope| !verified.scopes.contains(scope));
+                if let Some(scope) = lacks {
+                    return Err(CallError::new(
+                        ErrorCode::PermissionDenied,
+                        format!("the token lacks the scope `{scope}`"),
+                    )
+                    .with_rule(RULE_SCOPE));
+                }
+                let identity = self.directory.by_token(&verified).map_err(|d| denied(&d))?;
+                Ok(self.of(&identity))
+            }
+            _ => {
+                let identity = self.directory.by_key(shown, now).map_err(|d| denied(&d))?;
+                Ok(self.of(identity))
+            }
+        }
+    }
+
+    /// The tenant that whoever started the server named.
+    fn given(&self, id: &str) -> Result<Principal, Denied> {
+        if id == LOCAL && self.directory.tenant(id).is_none() {
+            return Ok(self.local.clone());
+        }
+        Ok(self.of(&self.directory.by_id(id)?))
+    }
+
+    /// A principal that was found by an earlier snapshot: what its tenant may do is looked up anew.
+    fn again(&self, principal: &Principal) -> Result<Principal, CallError> {
+        if self.is_current(principal) {
+            return Ok(principal.clone());
+        }
+        let found = self.given(&principal.tenant).map_err(|d| denied(&d))?;
+        Ok(Principal {
+            name: Arc::clone(&principal.name),
+            ..found
+        })
+    }
+
+    fn is_current(&self, principal: &Principal) -> bool {
+        let current = self.grants.get(&*principal.tenant).unwrap_or(&self.local.grants);
+        Arc::ptr_eq(current, &principal.grants)
+    }
+
+    fn of(&self, identity: &Identity) -> Principal {
+        let tenant = identity.tenant.id().shared();
+        let grants = self.grants.get(&tenant).unwrap_or(&self.local.grants);
+        Principal {
+            name: Arc::clone(&identity.principal),
+            grants: Arc::clone(grants),
+            tenant,
+        }
+    }
+
+    /// The principal in the name of the tenant that a request names: its own, or one that it may act
+    /// for.
+    ///
+    /// # Errors
+    /// [`ErrorCode::PermissionDenied`].
+    pub fn act_for(&self, principal: &Principal, tenant: &str) -> Result<Principal, CallError> {
+        if &*principal.tenant == tenant {
+            return Ok(principal.clone());
+        }
+        let own = self.directory.by_id(&principal.tenant).map_err(|_| {
+            let shown: String = tenant.chars().take(64).collect();
+            CallError::new(
+                ErrorCode::PermissionDenied,
+                format!(
+                    "tenant {} may not act for tenant `{shown}`: leave tenant_id out",
+                    principal.tenant
+                ),
+            )
+            .with_rule(Rule::TenantActFor.id())
+        })?;
+        let other = self.directory.act_for(&own, tenant).map_err(|d| denied(&d))?;
+        let id = other.id().shared();
+        Ok(Principal {
+            name: Arc::clone(&principal.name),
+            grants: Arc::clone(self.grants.get(&id).unwrap_or(&principal.grants)),
+            tenant: id,
+        })
+    }
+}
+
+impl Default for Access {
+    /// One local tenant that may do everything, without limits.
+    fn default() -> Self {
+        Self::new(AccessSettings::default())
+    }
+}
+
+fn denied(denied: &Denied) -> CallError {
+    let code = if denied.rule.is_forbidden() {
+        ErrorCode::PermissionDenied
+    } else {
+        ErrorCode::Unauthenticated
+    };
+    CallError::new(code, denied.message.clone()).with_rule(denied.rule.id())
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+/// Monotonic time since the limits were made.
+#[derive(Clone, Copy, Debug)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> Nanos {
+        Nanos::new(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// What a tenant may do, compiled.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// `None`: everything.
+    tenant: Option<Arc<Tenant>>,
+    limits: Option<Arc<TenantLimits>>,
+}
+
+impl Grants {
+    fn of(tenant: &Arc<Tenant>, limits: &Limits) -> Self {
+        Self {
+            tenant: Some(Arc::clone(tenant)),
+            limits: limits.tenant(tenant.id().as_str()).cloned(),
+        }
+    }
+
+    fn unrestricted(limits: &Limits) -> Self {
+        Self {
+            tenant: None,
+            limits: limits.tenant(LOCAL).cloned(),
+        }
+    }
+
+    /// The access lists; `None` if everything may be seen and called.
+    pub fn acl(&self) -> Option<&Acl> {
+        self.tenant.as_deref().map(Tenant::acl)
+    }
+
+    /// True if this may be seen and called.
+    pub fn allows(&self, kind: Kind, name: &str) -> bool {
+        self.acl().is_none_or(|acl| acl.decide(kind, name).allowed)
+    }
+
+    /// Rates and quotas of the tenant.
+    pub fn limits(&self) -> Option<&Arc<TenantLimits>> {
+        self.limits.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

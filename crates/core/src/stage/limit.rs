@@ -1,0 +1,73 @@
+//! Is there something left of every rate and quota?
+
+use ferromcp_limits::{Admitted, Refused, Request, Standing};
+
+use crate::call::{Call, Operation, Principal};
+use crate::error::{CallError, ErrorCode};
+use crate::snapshot::Snapshot;
+
+/// Counts the call in everywhere, or nowhere. The permit is to be kept until the call has ended. How the
+/// tightest rate stands is noted for the caller.
+pub(crate) fn limit(
+    snapshot: &Snapshot,
+    principal: &Principal,
+    call: &Call<'_>,
+    standing: &mut Option<Standing>,
+) -> Result<Option<Admitted>, CallError> {
+    if !snapshot.access.is_limited() {
+        return Ok(None);
+    }
+    let limits = &snapshot.limits;
+    let tool = (call.operation == Operation::CallTool)
+        .then(|| limits.tool(call.name))
+        .flatten();
+    let request = Request {
+        tenant: principal.grants().limits().map(|tenant| &**tenant),
+        client: Some(limits.client_key(&principal.tenant, principal.name.as_bytes())),
+        tool: tool.map(|tool| &**tool),
+        bytes: call.arguments.map_or(0, str::len) as u64,
+    };
+    match limits.admit(&request, snapshot.access.now()) {
+        Ok(admitted) => {
+            *standing = admitted.tightest();
+            Ok(Some(admitted))
+        }
+        Err(refusal) => {
+            *standing = standing_of(&refusal);
+            Err(refused(&refusal))
+        }
+    }
+}
+
+/// Counts the bytes of an answer.
+pub(crate) fn outgoing(snapshot: &Snapshot, principal: &Principal, bytes: usize) {
+    if let Some(tenant) = principal.grants().limits()
+        && tenant.settings().quotas.bytes.is_some()
+    {
+        tenant.charge_bytes(bytes as u64, snapshot.access.now());
+    }
+}
+
+fn refused(refusal: &Refused) -> CallError {
+    let code = if refusal.rule.is_quota() {
+        ErrorCode::QuotaExceeded
+    } else {
+        ErrorCode::RateLimited
+    };
+    let error = CallError::new(code, refusal.message()).with_rule(refusal.rule.id());
+    match refusal.retry_after {
+        Some(after) => error.with_retry_after(after),
+        None => error,
+    }
+}
+
+fn standing_of(refusal: &Refused) -> Option<Standing> {
+    Some(Standing {
+        rule: refusal.rule,
+        allowed: false,
+        limit: refusal.limit.amount(),
+        remaining: 0,
+        reset_after: refusal.reset_after?,
+        retry_after: refusal.retry_after,
+    })
+}
