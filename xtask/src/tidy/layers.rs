@@ -44,6 +44,11 @@ const LAYERS: &[Layer] = &[
         must_not_know: NETWORK,
     },
     Layer {
+        package: "ferromcp-audit",
+        may_use: &[],
+        must_not_know: NETWORK,
+    },
+    Layer {
         package: "ferromcp-config",
         may_use: &[],
         must_not_know: NETWORK,

@@ -1,0 +1,368 @@
+//! The thread that writes: it takes what the calls left, gives it numbers, chains it, and sees to
+//! it that it becomes durable.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::Unavailable;
+use crate::log::{Log, LogLimits};
+use crate::queue::Queue;
+use crate::recent::{Batch, Recent};
+use crate::record::{Copied, Kind, LineKind, Prepared, Record};
+use crate::sink::Sink;
+use crate::text;
+
+/// Lines that may wait to become durable, in bytes; more are only taken after a commit.
+const MAX_WAITING: usize = 8 << 20;
+/// The writer looks at ages at least this often.
+const LOOK: Duration = Duration::from_secs(60);
+
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    recent: Arc<Recent>,
+    log: Log,
+    sink: Option<Sink>,
+    clock: Arc<dyn Clock>,
+    limits: LogLimits,
+    batch: Batch,
+    spare: Vec<u8>,
+    /// By shard: how many records are in `log`.
+    taken: Vec<u64>,
+    /// Wall time at the start, and the monotonic time then: ages count from there.
+    start: (u64, Duration),
+    now: Now,
+    failing: Option<Failing>,
+    /// Since when something waits to be committed, and to be signed.
+    uncommitted: Option<Duration>,
+    unsigned: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+struct Now {
+    wall_us: u64,
+    monotonic: Duration,
+    age_us: u64,
+}
+
+struct Failing {
+    retry_at: Duration,
+    reason: String,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        queue: Arc<Queue>,
+        recent: Arc<Recent>,
+        log: Log,
+        clock: Arc<dyn Clock>,
+        limits: LogLimits,
+    ) -> Self {
+        let start = (text::micros(clock.wall()), clock.monotonic());
+        Self {
+            taken: vec![0; queue.shards()],
+            spare: Vec::with_capacity(queue.capacity()),
+            queue,
+            recent,
+            log,
+            sink: None,
+            limits,
+            batch: Batch::default(),
+            start,
+            now: Now {
+                wall_us: start.0,
+                monotonic: start.1,
+                age_us: start.0,
+            },
+            clock,
+            failing: None,
+            uncommitted: None,
+            unsigned: None,
+        }
+    }
+
+    pub(crate) fn set_sink(&mut self, sink: Sink) {
+        self.sink = Some(sink);
+    }
+
+    /// The first records of this run, durable.
+    pub(crate) fn begin(&mut self, cut: Option<(u64, String)>) -> io::Result<()> {
+        if let Some((bytes, note)) = cut {
+            self.own(LineKind::Recovery, bytes, &note);
+        }
+        self.own(LineKind::Start, 0, "ferromcp-audit v1");
+        self.log.checkpoint(self.now.wall_us, "open");
+        self.log.set_time(self.now.wall_us);
+        self.log.sync()?;
+        self.committed();
+        self.show();
+        Ok(())
+    }
+
+    /// Works until the queue is closed.
+    pub(crate) fn run(mut self) -> Result<(), Unavailable> {
+        // Also when this thread panics, nobody may wait for it any more.
+        let _finished = Finished(Arc::clone(&self.queue));
+        self.queue.set_writer(std::thread::current());
+        loop {
+            let closing = self.queue.is_closing();
+            let urgent = self.queue.take_urgent();
+            self.look_at_clock();
+            self.drain();
+            self.tick(urgent || closing);
+            self.show();
+            if closing {
+                return self.finish();
+            }
+            self.rest();
+        }
+    }
+
+    fn look_at_clock(&mut self) {
+        let monotonic = self.clock.monotonic();
+        let passed = monotonic.saturating_sub(self.start.1);
+        self.now = Now {
+            wall_us: text::micros(self.clock.wall()),
+            monotonic,
+            age_us: self.start.0.saturating_add(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX)),
+        };
+    }
+
+    fn may_try(&self) -> bool {
+        self.failing
+            .as_ref()
+            .is_none_or(|failing| self.now.monotonic >= failing.retry_at)
+    }
+
+    fn drain(&mut self) {
+        let mut dropped = 0;
+        let mut spare = std::mem::take(&mut self.spare);
+        for index in 0..self.queue.shards() {
+            if self.log.waiting() >= MAX_WAITING {
+                if self.may_try() {
+                    self.commit();
+                }
+                if self.log.waiting() >= MAX_WAITING {
+                    break;
+                }
+            }
+            let (taken, lost) = self.queue.take(index, &mut spare);
+            dropped += lost;
+            let mut rest = spare.as_slice();
+            while let Some((record, behind)) = Copied::split(rest) {
+                self.append(&record);
+                rest = behind;
+            }
+            self.taken[index] = taken;
+            spare.clear();
+        }
+        self.spare = spare;
+        if dropped > 0 {
+            tracing::warn!(dropped, "audit records found no room and are lost");
+            self.own(LineKind::Dropped, dropped, "the queue was full");
+        }
+    }
+
+    fn append(&mut self, record: &Copied<'_>) {
+        let digest = self.log.append(record);
+        let seq = self.log.chain.seq;
+        self.recent.add(&mut self.batch, seq, record, digest.as_ref());
+        self.uncommitted.get_or_insert(self.now.monotonic);
+        if self.log.unsigned() >= u64::from(self.limits.checkpoint_records) {
+            self.log.checkpoint(self.now.wall_us, "count");
+        }
+        if self.failing.is_none() && self.log.is_rotation_due(self.now.age_us) {
+            self.rotate();
+        }
+    }
+
+    /// One of the log's own records.
+    fn own(&mut self, kind: LineKind, count: u64, note: &str) {
+        let record = Record {
+            note: Some(note),
+            ..Record::new(Kind::Marker, text::from_micros(self.now.wall_us), "audit", "ok")
+        };
+        let mut bytes = Vec::new();
+        Prepared::own(&record, kind, count, self.queue.rule).copy(&mut bytes);
+        if let Some((record, _)) = Copied::split(&bytes) {
+            self.append(&record);
+        }
+    }
+
+    fn rotate(&mut self) {
+        self.log.set_time(self.now.wall_us);
+        if let Err(error) = self.log.rotate(self.now.wall_us, self.now.age_us) {
+            self.fail(&error);
+        }
+    }
+
+    /// What is to be done now and then; `force` when somebody waits.
+    fn tick(&mut self, force: bool) {
+        if self.failing.is_some() {
+            if !force && !self.may_try() {
+                return;
+            }
+            self.commit();
+            if self.failing.is_some() {
+                return;
+            }
+        }
+        if self.log.unsigned() == 0 {
+            self.unsigned = None;
+        } else if self.now.monotonic - *self.unsigned.get_or_insert(self.now.monotonic)
+            >= self.limits.checkpoint_interval
+        {
+            self.log.checkpoint(self.now.wall_us, "interval");
+            self.uncommitted.get_or_insert(self.now.monotonic);
+            self.unsigned = None;
+        }
+        if self.log.is_rotation_due(self.now.age_us) {
+            self.rotate();
+        }
+        let due = self
+            .uncommitted
+            .is_some_and(|since| self.now.monotonic - since >= self.limits.commit_delay);
+        if self.failing.is_none() {
+            if force || due {
+                self.commit();
+            } else if let Err(error) = self.log.write() {
+                self.fail(&error);
+            }
+        }
+        if self.failing.is_none() {
+            self.retain();
+        }
+    }
+
+    fn retain(&mut self) {
+        if let Some((segments, through)) = self.log.let_go(self.now.age_us) {
+            let note = format!("records through {through} are let go");
+            self.own(LineKind::Retention, segments as u64, &note);
+            self.log.checkpoint(self.now.wall_us, "retention");
+            self.commit();
+        }
+        if self.failing.is_none()
+            && let Err(error) = self.log.remove_doomed()
+        {
+            self.fail(&error);
+        }
+    }
+
+    /// Makes everything durable, or begins to fail.
+    fn commit(&mut self) {
+        self.log.set_time(self.now.wall_us);
+        let result = self.log.sync();
+        self.committed();
+        match result {
+            Ok(()) => {
+                if let Some(failing) = self.failing.take() {
+                    self.queue.set_healthy();
+                    tracing::info!(error = failing.reason, "the audit log can be written again");
+                    self.own(LineKind::Resumed, 0, &failing.reason);
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+        self.queue.attempted();
+    }
+
+    /// Says how far the log is durable.
+    fn committed(&mut self) {
+        if self.log.waiting() > 0 {
+            return;
+        }
+        self.uncommitted = None;
+        for (index, taken) in self.taken.iter().enumerate() {
+            self.queue.set_durable(index, *taken);
+        }
+        let counts = &self.queue.counts;
+        counts.durable.store(self.log.chain.seq, Ordering::Release);
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        self.queue.counts.failures.fetch_add(1, Ordering::Relaxed);
+        let reason = error.to_string();
+        if self.failing.is_none() {
+            tracing::error!(error = reason, "the audit log cannot be written");
+        }
+        self.queue.set_failing(reason.clone());
+        self.failing = Some(Failing {
+            retry_at: self.now.monotonic + self.limits.retry,
+            reason,
+        });
+    }
+
+    /// Shows what was taken: to the ring, the second output, the counters.
+    fn show(&mut self) {
+        self.recent.show(&mut self.batch);
+        let sink = self.sink.as_ref();
+        self.log.tapped(|lines| {
+            if let Some(sink) = sink {
+                sink.push(lines);
+            }
+        });
+        self.queue.counts.written.store(self.log.chain.seq, Ordering::Release);
+    }
+
+    /// Sleeps until there is something to do.
+    fn rest(&self) {
+        if self.queue.is_urgent() || self.queue.is_closing() {
+            return;
+        }
+        let now = self.now.monotonic;
+        let in_time = |since: Option<Duration>, delay: Duration| {
+            since.map_or(LOOK, |since| (since + delay).saturating_sub(now))
+        };
+        let retry = self
+            .failing
+            .as_ref()
+            .map(|failing| failing.retry_at.saturating_sub(now));
+        let due = retry.unwrap_or_else(|| {
+            in_time(self.uncommitted, self.limits.commit_delay)
+                .min(in_time(self.unsigned, self.limits.checkpoint_interval))
+        });
+        let stuck = self.failing.is_some() && self.log.waiting() >= MAX_WAITING;
+        if !stuck && !self.queue.is_empty() {
+            std::thread::park_timeout(due.min(self.limits.commit_delay));
+            return;
+        }
+        self.queue.set_sleeping(!stuck);
+        // Whoever leaves a record from here on sees that the writer sleeps.
+        if (stuck || self.queue.is_empty()) && !self.queue.is_urgent() {
+            std::thread::park_timeout(due.min(LOOK));
+        }
+        self.queue.set_sleeping(false);
+    }
+
+    /// Ends the log in order.
+    fn finish(mut self) -> Result<(), Unavailable> {
+        if self.failing.is_some() {
+            // What is in the queue still had no room; one attempt with all of it.
+            self.drain();
+        }
+        self.log.checkpoint(self.now.wall_us, "close");
+        self.commit();
+        self.show();
+        match self.failing.take() {
+            None => Ok(()),
+            Some(failing) => {
+                let durable = self.queue.counts.durable.load(Ordering::Acquire);
+                let lost = self.log.chain.seq.saturating_sub(durable);
+                tracing::error!(lost, error = failing.reason, "the audit log ends with records not written");
+                Err(Unavailable {
+                    reason: format!("{} records were not written: {}", lost, failing.reason),
+                })
+            }
+        }
+    }
+}
+
+struct Finished(Arc<Queue>);
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        self.0.finished();
+    }
+}
