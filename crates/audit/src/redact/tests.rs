@@ -69,21 +69,21 @@ fn long_arguments_are_cut_with_a_mark() {
 
 #[test]
 fn the_beginning_of_a_document_is_enough() {
-    let text = r#"{"a":"b","password":["hush","hush"],"c":"hello"}"#;
+    let text = r#"{"a":"b","password":["hush","hush"],"c":"fine"}"#;
     let keys = SecretKeys::new(DEFAULT_SECRET_KEYS).unwrap();
     for end in 0..text.len() {
         let mut out = Vec::new();
         redact(&mut out, &text.as_bytes()[..end], text.len() as u64, &keys, 1000);
         let out = String::from_utf8(out).unwrap();
-        assert!(out.ends_with("…[cut: 48 bytes]"), "{end} {out}");
+        assert!(out.ends_with("…[cut: 47 bytes]"), "{end} {out}");
         assert!(!out.contains('h'), "{end} {out}");
     }
 }
 
 #[test]
 fn patterns() {
-    let keys = SecretKeys::new(["a*", "*b", "*c*", "exact"]).unwrap();
-    for (key, secret) in [("Axe", true), ("b", true), ("x_B", true), ("xcx", true), ("E-XACT", true)] {
+    let keys = SecretKeys::new(["a*", "*b", "*qq*", "exact"]).unwrap();
+    for (key, secret) in [("Axe", true), ("b", true), ("x_B", true), ("xqqx", true), ("E-XACT", true)] {
         assert_eq!(keys.matches(key), secret, "{key}");
     }
     assert!(!keys.matches("bx") && !keys.matches("exactly"));
