@@ -152,7 +152,12 @@ impl Config {
         }
         within("segment_bytes", limits.segment_bytes, 4 << 10, 1 << 40)?;
         within("segment_age (ms)", millis(limits.segment_age), 1000, u64::MAX)?;
-        within("keep_segments", limits.keep_segments.unwrap_or(2) as u64, 2, u64::MAX)?;
+        within(
+            "keep_segments",
+            limits.keep_segments.unwrap_or(2) as u64,
+            2,
+            u64::MAX,
+        )?;
         let records = u64::from(limits.checkpoint_records);
         within("checkpoint_records", records, 1, 1_000_000)?;
         let interval = millis(limits.checkpoint_interval);
@@ -258,12 +263,18 @@ impl Audit {
         let cut = match found {
             Found::Nothing | Found::Closed => None,
             Found::Unclosed { bytes, side } => {
-                tracing::warn!(bytes, side, "the audit log was not closed; bytes were cut off its end");
+                tracing::warn!(
+                    bytes,
+                    side,
+                    "the audit log was not closed; bytes were cut off its end"
+                );
                 let side = side.unwrap_or_else(|| "nothing was cut".to_owned());
                 Some((bytes, format!("not closed; cut: {side}")))
             }
         };
-        writer.begin(cut).map_err(start_failed("writing the first record"))?;
+        writer
+            .begin(cut)
+            .map_err(start_failed("writing the first record"))?;
         let thread = std::thread::Builder::new()
             .name("audit".into())
             .spawn(move || writer.run())
@@ -452,7 +463,12 @@ fn own_key(storage: &mut dyn Storage, dir: &Path) -> Result<SigningKey, OpenErro
         dir: dir.to_owned(),
         error,
     };
-    if storage.list().map_err(failed)?.iter().any(|name| name == KEY_FILE) {
+    if storage
+        .list()
+        .map_err(failed)?
+        .iter()
+        .any(|name| name == KEY_FILE)
+    {
         let mut bytes = Vec::new();
         let input = storage.read(KEY_FILE, 0).map_err(failed)?;
         io::Read::read_to_end(&mut io::Read::take(input, 16 << 10), &mut bytes).map_err(failed)?;

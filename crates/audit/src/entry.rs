@@ -156,7 +156,8 @@ impl Entry {
 
     pub(crate) fn copied(seq: u64, record: &Copied<'_>, args_digest: Option<Digest>) -> Self {
         let texts = record.texts();
-        let field = |field: Field| texts[field as usize].map(|text| String::from_utf8_lossy(text).into_owned());
+        let field =
+            |field: Field| texts[field as usize].map(|text| String::from_utf8_lossy(text).into_owned());
         Self {
             seq,
             time: text::from_micros(record.time_us()),
@@ -238,7 +239,9 @@ impl Filter {
                 .is_none_or(|wanted| texts[field as usize] == Some(wanted.as_bytes()))
         };
         let time = record.time_us();
-        self.kind.as_ref().is_none_or(|kind| kind == record.kind().as_str())
+        self.kind
+            .as_ref()
+            .is_none_or(|kind| kind == record.kind().as_str())
             && is(&self.tenant, Field::Tenant)
             && is(&self.principal, Field::Principal)
             && is(&self.tool, Field::Tool)

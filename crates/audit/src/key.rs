@@ -58,7 +58,11 @@ impl SigningKey {
     }
 
     fn from_pair(pair: Ed25519KeyPair) -> Result<Self, KeyError> {
-        let bytes = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Form)?;
+        let bytes = pair
+            .public_key()
+            .as_ref()
+            .try_into()
+            .map_err(|_| KeyError::Form)?;
         Ok(Self {
             pair,
             public: PublicKey { bytes },

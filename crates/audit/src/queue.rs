@@ -178,7 +178,12 @@ impl Queue {
     }
 
     /// Registers for room in this thread's shard unless a record of this size finds it now.
-    pub(crate) fn register_for_room(&self, size: usize, slot: &mut Option<(usize, u64)>, waker: &std::task::Waker) -> bool {
+    pub(crate) fn register_for_room(
+        &self,
+        size: usize,
+        slot: &mut Option<(usize, u64)>,
+        waker: &std::task::Waker,
+    ) -> bool {
         let (index, shard) = match slot {
             Some((index, _)) => (*index, &self.shards[*index]),
             None => self.shard(),

@@ -91,7 +91,10 @@ impl Recent {
             return;
         }
         let mut chunks = self.lock();
-        if chunks.list.back().is_some_and(|last| last.size() < SMALL.min(self.max_bytes / 8))
+        if chunks
+            .list
+            .back()
+            .is_some_and(|last| last.size() < SMALL.min(self.max_bytes / 8))
             && let Some(last) = chunks.list.pop_back()
         {
             chunks.records -= last.offsets.len();
@@ -125,10 +128,11 @@ impl Recent {
         let chunks: Vec<Arc<Chunk>> = self.lock().list.iter().cloned().collect();
         let limit = filter.limit.unwrap_or(usize::MAX);
         let mut entries = Vec::new();
-        let all = chunks
-            .iter()
-            .rev()
-            .flat_map(|chunk| (0..chunk.offsets.len()).rev().filter_map(|index| chunk.get(index)));
+        let all = chunks.iter().rev().flat_map(|chunk| {
+            (0..chunk.offsets.len())
+                .rev()
+                .filter_map(|index| chunk.get(index))
+        });
         for (seq, record) in all.take(self.max_records) {
             if entries.len() >= limit {
                 break;
@@ -158,11 +162,27 @@ mod tests {
         let record = Record {
             tenant: Some(tenant),
             args: Some("{}"),
-            decision: Some(if seq.is_multiple_of(2) { Decision::Allow } else { Decision::Deny }),
-            ..Record::new(Kind::Call, SystemTime::UNIX_EPOCH + Duration::from_secs(seq), "http", "ok")
+            decision: Some(if seq.is_multiple_of(2) {
+                Decision::Allow
+            } else {
+                Decision::Deny
+            }),
+            ..Record::new(
+                Kind::Call,
+                SystemTime::UNIX_EPOCH + Duration::from_secs(seq),
+                "http",
+                "ok",
+            )
         };
         let mut bytes = Vec::new();
-        Prepared::new(&record, CopyRule { whole: 100, prefix: 0 }).copy(&mut bytes);
+        Prepared::new(
+            &record,
+            CopyRule {
+                whole: 100,
+                prefix: 0,
+            },
+        )
+        .copy(&mut bytes);
         let (copied, _) = Copied::split(&bytes).unwrap();
         let mut batch = Batch::default();
         ring.add(&mut batch, seq, &copied, copied.args_digest().as_ref());
@@ -178,7 +198,10 @@ mod tests {
         let all = ring.query(&Filter::default());
         let seqs: Vec<u64> = all.iter().map(|entry| entry.seq).collect();
         assert_eq!(seqs, (901..=1000).rev().collect::<Vec<_>>());
-        assert_eq!(all[0].args_sha256.as_deref(), Some("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"));
+        assert_eq!(
+            all[0].args_sha256.as_deref(),
+            Some("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")
+        );
         let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let found = ring.query(&Filter {
             tenant: Some("a".into()),
@@ -190,7 +213,13 @@ mod tests {
         });
         let seqs: Vec<u64> = found.iter().map(|entry| entry.seq).collect();
         assert_eq!(seqs, [984, 978, 972]);
-        assert!(found.iter().all(|entry| Filter { tenant: Some("a".into()), ..Filter::default() }.matches(entry)));
+        assert!(found.iter().all(|entry| {
+            Filter {
+                tenant: Some("a".into()),
+                ..Filter::default()
+            }
+            .matches(entry)
+        }));
     }
 
     #[test]

@@ -32,7 +32,10 @@ pub(crate) enum Found {
     Nothing,
     Closed,
     /// It was not closed; so many bytes were moved to this side file.
-    Unclosed { bytes: u64, side: Option<String> },
+    Unclosed {
+        bytes: u64,
+        side: Option<String>,
+    },
 }
 
 /// Errors that become an [`OpenError`] when the directory is known.
@@ -140,7 +143,11 @@ fn recover(mut storage: Box<dyn Storage>, key: SigningKey, limits: LogLimits, no
         doomed,
         head,
         base: head.base,
-        signed: if tail.signed.seq > head.last.seq { tail.signed } else { head.last },
+        signed: if tail.signed.seq > head.last.seq {
+            tail.signed
+        } else {
+            head.last
+        },
     };
     Ok(Opened {
         store,
@@ -191,7 +198,10 @@ fn closed_segments(storage: &dyn Storage, firsts: &[u64]) -> Step<Vec<Segment>> 
         let bytes = at(&name, storage.size(&name))?;
         let from = bytes.saturating_sub(MAX_LINE as u64);
         let mut text = Vec::new();
-        at(&name, at(&name, storage.read(&name, from))?.read_to_end(&mut text))?;
+        at(
+            &name,
+            at(&name, storage.read(&name, from))?.read_to_end(&mut text),
+        )?;
         let last = text
             .strip_suffix(b"\n")
             .map(|text| memchr::memrchr(b'\n', text).map_or(text, |end| &text[end + 1..]));

@@ -158,7 +158,13 @@ struct Pass<'a> {
 
 /// Appends the storable form of `text`, at most `max_bytes` and a mark. `full_length` is the
 /// length of the whole document; `text` may be only its beginning.
-pub(crate) fn redact(out: &mut Vec<u8>, text: &[u8], full_length: u64, secret: &SecretKeys, max_bytes: usize) {
+pub(crate) fn redact(
+    out: &mut Vec<u8>,
+    text: &[u8],
+    full_length: u64,
+    secret: &SecretKeys,
+    max_bytes: usize,
+) {
     let out_start = out.len();
     let mut pass = Pass {
         text,
@@ -214,14 +220,22 @@ impl Pass<'_> {
     fn run(&mut self) -> Result<(), Stop> {
         let mut expect = Expect::Value;
         loop {
-            while self.text.get(self.at).is_some_and(|byte| b" \t\r\n".contains(byte)) {
+            while self
+                .text
+                .get(self.at)
+                .is_some_and(|byte| b" \t\r\n".contains(byte))
+            {
                 self.at += 1;
             }
             if self.written() > self.max {
                 return Err(Stop::Full);
             }
             let Some(byte) = self.text.get(self.at).copied() else {
-                return if expect == Expect::Nothing { Ok(()) } else { Err(Stop::Over) };
+                return if expect == Expect::Nothing {
+                    Ok(())
+                } else {
+                    Err(Stop::Over)
+                };
             };
             expect = match (expect, byte) {
                 (Expect::Key | Expect::KeyOrEnd, b'"') => {
@@ -242,17 +256,29 @@ impl Pass<'_> {
                     }
                     self.open.push(byte == b'{');
                     self.at += 1;
-                    if byte == b'{' { Expect::KeyOrEnd } else { Expect::ValueOrEnd }
+                    if byte == b'{' {
+                        Expect::KeyOrEnd
+                    } else {
+                        Expect::ValueOrEnd
+                    }
                 }
                 (Expect::KeyOrEnd | Expect::CommaOrEnd, b'}') => self.close(true)?,
                 (Expect::ValueOrEnd | Expect::CommaOrEnd, b']') => self.close(false)?,
                 (Expect::CommaOrEnd, b',') => {
                     self.at += 1;
-                    if self.open.last() == Some(&true) { Expect::Key } else { Expect::Value }
+                    if self.open.last() == Some(&true) {
+                        Expect::Key
+                    } else {
+                        Expect::Value
+                    }
                 }
                 (Expect::Value | Expect::ValueOrEnd, _) => {
                     self.begin_value();
-                    if byte == b'"' { self.string()? } else { self.scalar()? }
+                    if byte == b'"' {
+                        self.string()?;
+                    } else {
+                        self.scalar()?;
+                    }
                     self.end_value()
                 }
                 _ => return Err(Stop::NotJson),
@@ -281,7 +307,11 @@ impl Pass<'_> {
             self.hiding = None;
             self.done = self.at;
         }
-        if self.open.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd }
+        if self.open.is_empty() {
+            Expect::Nothing
+        } else {
+            Expect::CommaOrEnd
+        }
     }
 
     fn string(&mut self) -> Result<(), Stop> {
@@ -342,7 +372,11 @@ impl Pass<'_> {
     }
 
     fn written(&self) -> usize {
-        let waiting = if self.hiding.is_some() { 0 } else { self.at - self.done };
+        let waiting = if self.hiding.is_some() {
+            0
+        } else {
+            self.at - self.done
+        };
         self.out.len() - self.out_start + waiting
     }
 

@@ -75,7 +75,10 @@ impl Storage for Directory {
     }
 
     fn open(&mut self, name: &str) -> io::Result<Box<dyn LogFile>> {
-        let mut file = private().create(true).truncate(false).open(self.path.join(name))?;
+        let mut file = private()
+            .create(true)
+            .truncate(false)
+            .open(self.path.join(name))?;
         file.seek(SeekFrom::End(0))?;
         Ok(Box::new(Plain { file }))
     }

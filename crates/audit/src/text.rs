@@ -51,7 +51,11 @@ pub(crate) fn parse_timestamp(text: &[u8]) -> Option<u64> {
     if punctuation.iter().any(|(at, byte)| text[*at] != *byte) {
         return None;
     }
-    let (year, month, day) = (decimal(&text[0..4])?, decimal(&text[5..7])?, decimal(&text[8..10])?);
+    let (year, month, day) = (
+        decimal(&text[0..4])?,
+        decimal(&text[5..7])?,
+        decimal(&text[8..10])?,
+    );
     let (hour, minute) = (decimal(&text[11..13])?, decimal(&text[14..16])?);
     let (second, micro) = (decimal(&text[17..19])?, decimal(&text[20..26])?);
     if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
@@ -271,7 +275,9 @@ mod tests {
         out.push(b'"');
         assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), hostile);
         let text = String::from_utf8(out).unwrap();
-        for bad in ['\n', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{200f}'] {
+        for bad in [
+            '\n', '\u{1b}', '\u{7f}', '\u{85}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{200f}',
+        ] {
             assert!(!text.contains(bad), "{bad:?}");
         }
         assert!(text.ends_with("é€😀½–\""));

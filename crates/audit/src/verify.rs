@@ -111,7 +111,12 @@ pub enum Fault {
 
 impl fmt::Display for Bad {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, seq, fault } = self;
+        let Self {
+            file,
+            line,
+            seq,
+            fault,
+        } = self;
         write!(f, "{file}:{line}: ")?;
         match fault {
             Fault::Changed => write!(f, "record {seq} was changed: its hash does not fit"),
@@ -121,14 +126,23 @@ impl fmt::Display for Bad {
                 write!(f, "record {seq} is missing: here is record {found}")
             }
             Fault::Missing { found: None } => write!(f, "record {seq} is missing: the log ends before it"),
-            Fault::Inserted => write!(f, "a record was inserted or repeated where record {seq} should be"),
-            Fault::Unlinked => write!(f, "record {seq} was replaced: its neighbours are chained to another"),
+            Fault::Inserted => write!(
+                f,
+                "a record was inserted or repeated where record {seq} should be"
+            ),
+            Fault::Unlinked => write!(
+                f,
+                "record {seq} was replaced: its neighbours are chained to another"
+            ),
             Fault::Signature { good } => write!(
                 f,
                 "checkpoint {seq} has a wrong signature: it or a record after {good} was replaced"
             ),
             Fault::ForeignKey => write!(f, "checkpoint {seq} was signed by a key that was not given"),
-            Fault::NotAsSigned => write!(f, "record {seq} is not the one that the signed head or the anchor names"),
+            Fault::NotAsSigned => write!(
+                f,
+                "record {seq} is not the one that the signed head or the anchor names"
+            ),
             Fault::HeadMissing => write!(f, "the signed head is missing"),
             Fault::HeadForm => write!(f, "this is no signed head"),
             Fault::HeadSignature => write!(f, "the signed head was changed, or signed by another key"),
@@ -399,7 +413,10 @@ impl<'o> Walk<'o> {
             self.settle(None);
         }
         let last = self.expected().map_or(0, |chain| chain.seq);
-        let must_reach = [self.head.map(|head| head.last.seq), self.options.anchor.map(|a| a.seq)];
+        let must_reach = [
+            self.head.map(|head| head.last.seq),
+            self.options.anchor.map(|a| a.seq),
+        ];
         let must_reach = must_reach.into_iter().flatten().max().unwrap_or(0);
         if self.report.first_bad.is_none() && last < must_reach {
             self.place.1 += 1;

@@ -160,7 +160,10 @@ impl Future for Room<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.queue.register_for_room(this.size, &mut this.slot, context.waker()) {
+        if this
+            .queue
+            .register_for_room(this.size, &mut this.slot, context.waker())
+        {
             Poll::Ready(())
         } else {
             Poll::Pending

@@ -126,7 +126,10 @@ impl Writer {
         self.now = Now {
             wall_us: text::micros(self.clock.wall()),
             monotonic,
-            age_us: self.start.0.saturating_add(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX)),
+            age_us: self
+                .start
+                .0
+                .saturating_add(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX)),
         };
     }
 
@@ -303,7 +306,10 @@ impl Writer {
                 sink.push(lines);
             }
         });
-        self.queue.counts.written.store(self.log.chain.seq, Ordering::Release);
+        self.queue
+            .counts
+            .written
+            .store(self.log.chain.seq, Ordering::Release);
     }
 
     /// Sleeps until there is something to do.
@@ -350,7 +356,11 @@ impl Writer {
             Some(failing) => {
                 let durable = self.queue.counts.durable.load(Ordering::Acquire);
                 let lost = self.log.chain.seq.saturating_sub(durable);
-                tracing::error!(lost, error = failing.reason, "the audit log ends with records not written");
+                tracing::error!(
+                    lost,
+                    error = failing.reason,
+                    "the audit log ends with records not written"
+                );
                 Err(Unavailable {
                     reason: format!("{} records were not written: {}", lost, failing.reason),
                 })

@@ -85,7 +85,14 @@ fn huge_arguments_are_hashed_by_the_caller_and_copied_in_part() {
         ..Record::new(Kind::Call, SystemTime::UNIX_EPOCH, "http", "ok")
     };
     let mut bytes = Vec::new();
-    Prepared::new(&record, CopyRule { whole: 1024, prefix: 101 }).copy(&mut bytes);
+    Prepared::new(
+        &record,
+        CopyRule {
+            whole: 1024,
+            prefix: 101,
+        },
+    )
+    .copy(&mut bytes);
     let (copied, _) = Copied::split(&bytes).unwrap();
     assert_eq!(copied.args(), Some(("é".repeat(50).as_bytes(), 10_000)));
     assert_eq!(copied.args_digest(), Some(sha256(args.as_bytes())));

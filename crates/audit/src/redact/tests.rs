@@ -8,7 +8,11 @@ fn run(text: &str, max: usize) -> String {
     let mut out = b">".to_vec();
     redact(&mut out, text.as_bytes(), text.len() as u64, &keys, max);
     let out = String::from_utf8(out).unwrap();
-    assert!(out.len() <= 1 + max + 64 || out.contains(NOT_JSON), "{}", out.len());
+    assert!(
+        out.len() <= 1 + max + 64 || out.contains(NOT_JSON),
+        "{}",
+        out.len()
+    );
     out[1..].to_owned()
 }
 
@@ -29,7 +33,16 @@ fn a_key_may_be_written_with_escapes() {
 
 #[test]
 fn scalars_and_half_surrogates_are_kept() {
-    for text in [r#""a\ud800b""#, "1", "-0.5e+3", "true", "null", "[]", "{}", r#"[{"a":"\u0000"}]"#] {
+    for text in [
+        r#""a\ud800b""#,
+        "1",
+        "-0.5e+3",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        r#"[{"a":"\u0000"}]"#,
+    ] {
         assert_eq!(run(text, 100), text);
     }
 }
@@ -60,7 +73,11 @@ fn what_is_no_json_is_not_stored() {
 
 #[test]
 fn long_arguments_are_cut_with_a_mark() {
-    let text = format!(r#"{{"password":"{}","a":"{}"}}"#, "h".repeat(500), "é".repeat(1000));
+    let text = format!(
+        r#"{{"password":"{}","a":"{}"}}"#,
+        "h".repeat(500),
+        "é".repeat(1000)
+    );
     let out = run(&text, 101);
     assert!(out.starts_with(r#"{"password":"[redacted]","a":"éé"#), "{out}");
     assert!(out.ends_with(&format!("é…[cut: {} bytes]", text.len())), "{out}");
@@ -83,7 +100,13 @@ fn the_beginning_of_a_document_is_enough() {
 #[test]
 fn patterns() {
     let keys = SecretKeys::new(["a*", "*b", "*qq*", "exact"]).unwrap();
-    for (key, secret) in [("Axe", true), ("b", true), ("x_B", true), ("xqqx", true), ("E-XACT", true)] {
+    for (key, secret) in [
+        ("Axe", true),
+        ("b", true),
+        ("x_B", true),
+        ("xqqx", true),
+        ("E-XACT", true),
+    ] {
         assert_eq!(keys.matches(key), secret, "{key}");
     }
     assert!(!keys.matches("bx") && !keys.matches("exactly"));
@@ -118,7 +141,11 @@ fn model(value: &Value, keys: &SecretKeys) -> Value {
         Value::Object(members) => members
             .iter()
             .map(|(key, value)| {
-                let value = if keys.matches(key) { json!("[redacted]") } else { model(value, keys) };
+                let value = if keys.matches(key) {
+                    json!("[redacted]")
+                } else {
+                    model(value, keys)
+                };
                 (key.clone(), value)
             })
             .collect::<Map<_, _>>()

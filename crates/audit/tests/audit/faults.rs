@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ferromcp_audit::{Audit, AuditWriter, Config, Fault, NotRecorded, OnError, OpenError, State};
 
-use crate::support::{Control, Faulty, HandClock, call, calls, config, entries, filled, good, kinds, open, segments};
+use crate::support::{
+    Control, Faulty, HandClock, call, calls, config, entries, filled, good, kinds, open, segments,
+};
 
 struct Rig {
     dir: tempfile::TempDir,
@@ -70,7 +72,10 @@ fn a_full_disk_is_seen_refused_and_survived() {
     writer.close().unwrap();
     assert!(good(rig.path()).closed);
     assert_eq!(calls(rig.path()), [0, 1, 2]);
-    let resumed = entries(rig.path()).into_iter().find(|entry| entry.kind == "resumed").unwrap();
+    let resumed = entries(rig.path())
+        .into_iter()
+        .find(|entry| entry.kind == "resumed")
+        .unwrap();
     assert_eq!(resumed.note, Some(error.reason));
 }
 
@@ -121,7 +126,11 @@ fn with_continue_calls_go_on_and_the_loss_is_counted() {
     good(rig.path());
     assert_eq!(calls(rig.path()).len() as u64, taken);
     let entries = entries(rig.path());
-    let dropped: u64 = entries.iter().filter(|e| e.kind == "dropped").map(|e| e.count).sum();
+    let dropped: u64 = entries
+        .iter()
+        .filter(|e| e.kind == "dropped")
+        .map(|e| e.count)
+        .sum();
     assert_eq!(dropped, 5);
     assert!(entries.iter().any(|entry| entry.kind == "resumed"));
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use ferromcp_audit::{
-    Audit, Config, ConfigError, DEFAULT_SECRET_KEYS, Decision, Filter, Kind, NotRecorded, OnFull, OpenError, Record,
-    SecretKeys, State, StoreArgs, tail,
+    Audit, Config, ConfigError, DEFAULT_SECRET_KEYS, Decision, Filter, Kind, NotRecorded, OnFull, OpenError,
+    Record, SecretKeys, State, StoreArgs, tail,
 };
 
 use crate::support::{Control, Faulty, at, call, calls, config, entries, filled, good, kinds, open};
@@ -64,14 +64,20 @@ fn a_record_comes_out_as_it_went_in() {
         ..Filter::default()
     });
     writer.close().unwrap();
-    assert_eq!(logged.args.as_deref(), Some(r#"{"path":"/tmp/ü","password":"[redacted]"}"#));
+    assert_eq!(
+        logged.args.as_deref(),
+        Some(r#"{"path":"/tmp/ü","password":"[redacted]"}"#)
+    );
     assert_eq!(logged.client.as_deref(), Some("agent \"7\"\n"));
     assert_eq!(logged.request_id, Some("ab".repeat(16)));
     assert_eq!(logged.trace_id, Some("01".repeat(16)));
     assert_eq!(logged.decision.as_deref(), Some("deny"));
     assert_eq!(logged.rule.as_deref(), Some("acl.tool"));
     assert_eq!(logged.outcome.as_deref(), Some("permission_denied"));
-    assert_eq!((logged.latency_us, logged.bytes_in, logged.bytes_out), (1234, 10, 20));
+    assert_eq!(
+        (logged.latency_us, logged.bytes_in, logged.bytes_out),
+        (1234, 10, 20)
+    );
     assert_eq!(logged.time, at(5));
     assert_eq!(recent.len(), 1);
     let mut without_args = logged;
@@ -115,14 +121,29 @@ fn hostile_texts_stay_in_their_lines() {
     }
     writer.close().unwrap();
     good(dir.path());
-    let entries: Vec<_> = entries(dir.path()).into_iter().filter(|entry| entry.kind == "call").collect();
+    let entries: Vec<_> = entries(dir.path())
+        .into_iter()
+        .filter(|entry| entry.kind == "call")
+        .collect();
     assert_eq!(entries.len(), 16);
-    assert!(entries[0].tool.as_ref().unwrap().ends_with("n…[cut: 1048576 bytes]"));
+    assert!(
+        entries[0]
+            .tool
+            .as_ref()
+            .unwrap()
+            .ends_with("n…[cut: 1048576 bytes]")
+    );
     assert_eq!(entries[1].tool.as_deref(), Some(control.as_str()));
     assert_eq!(entries[2].rule.as_deref(), Some(forged));
     assert_eq!(entries[0].args.as_deref(), Some(args[0].as_str()));
     assert_eq!(entries[4].args.as_deref(), Some("[not JSON: not stored]"));
-    assert!(entries[8].args.as_ref().unwrap().ends_with("x…[cut: 2097154 bytes]"));
+    assert!(
+        entries[8]
+            .args
+            .as_ref()
+            .unwrap()
+            .ends_with("x…[cut: 2097154 bytes]")
+    );
 }
 
 #[test]
@@ -151,7 +172,11 @@ fn eight_threads_lose_nothing_and_numbers_are_dense() {
     assert_eq!(report.last.unwrap().seq, report.records);
     let calls = calls(dir.path());
     for thread in 0..8 {
-        let own: Vec<u64> = calls.iter().copied().filter(|call| call / EACH == thread).collect();
+        let own: Vec<u64> = calls
+            .iter()
+            .copied()
+            .filter(|call| call / EACH == thread)
+            .collect();
         assert_eq!(own, (thread * EACH..(thread + 1) * EACH).collect::<Vec<_>>());
     }
 }
@@ -185,7 +210,11 @@ fn a_full_queue_drops_and_says_how_many() {
     let entries = entries(dir.path());
     let count = |kind: &str| entries.iter().filter(|entry| entry.kind == kind).count() as u64;
     assert_eq!(count("call"), taken);
-    let lost: u64 = entries.iter().filter(|e| e.kind == "dropped").map(|e| e.count).sum();
+    let lost: u64 = entries
+        .iter()
+        .filter(|e| e.kind == "dropped")
+        .map(|e| e.count)
+        .sum();
     assert_eq!(lost, 7);
     assert_eq!(audit.record(&call("1")), Err(NotRecorded::Closed));
     assert_eq!(audit.health().state, State::Closed);
@@ -290,7 +319,10 @@ fn admin_changes_and_reloads_are_records_too() {
     }
     writer.close().unwrap();
     assert_eq!(kinds(dir.path())[2..5], ["admin", "reload", "marker"]);
-    assert_eq!(entries(dir.path())[2].note.as_deref(), Some("tenant acme suspended"));
+    assert_eq!(
+        entries(dir.path())[2].note.as_deref(),
+        Some("tenant acme suspended")
+    );
 }
 
 #[test]

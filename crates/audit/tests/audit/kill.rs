@@ -48,11 +48,18 @@ fn a_killed_process_loses_nothing_acknowledged() {
         .spawn()
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    let number = |line: &str| line.trim_end().strip_prefix("durable ").and_then(|text| text.parse::<u64>().ok());
+    let number = |line: &str| {
+        line.trim_end()
+            .strip_prefix("durable ")
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let mut line = String::new();
     while acknowledged.len() < 300 {
         line.clear();
-        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended by itself");
+        assert!(
+            output.read_line(&mut line).unwrap() > 0,
+            "the child ended by itself"
+        );
         acknowledged.extend(number(&line));
     }
     child.kill().unwrap();
@@ -60,7 +67,11 @@ fn a_killed_process_loses_nothing_acknowledged() {
     // What it still said before it died counts, too; half a line does not.
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
-    acknowledged.extend(rest.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter_map(number));
+    acknowledged.extend(
+        rest.split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'))
+            .filter_map(number),
+    );
 
     filled(dir.path(), 0..0, |_| {});
     let report = good(dir.path());

@@ -13,7 +13,10 @@ fn tail_gives_the_last_ones_over_segments() {
     assert!(segments(dir.path()).len() > 5);
     let all: Vec<u64> = entries(dir.path()).iter().map(|entry| entry.seq).collect();
     for count in [0, 1, 2, 50, 333, all.len() - 1, all.len(), all.len() + 5] {
-        let found: Vec<u64> = tail(dir.path(), count).unwrap().map(|entry| entry.unwrap().seq).collect();
+        let found: Vec<u64> = tail(dir.path(), count)
+            .unwrap()
+            .map(|entry| entry.unwrap().seq)
+            .collect();
         assert_eq!(found, all[all.len().saturating_sub(count)..], "{count}");
     }
 }
@@ -46,7 +49,13 @@ fn half_a_line_at_the_end_is_passed_over_and_a_bad_one_is_named() {
     bytes.extend_from_slice(b"{\"seq\":99,\"ti");
     fs::write(&path, &bytes).unwrap();
     assert_eq!(calls(dir.path()).len(), 10);
-    let third = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(2).unwrap().0;
+    let third = bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .nth(2)
+        .unwrap()
+        .0;
     bytes[third - 1] = b'x';
     fs::write(&path, &bytes).unwrap();
     let results: Vec<_> = query(dir.path(), Filter::default()).unwrap().collect();
@@ -54,7 +63,13 @@ fn half_a_line_at_the_end_is_passed_over_and_a_bad_one_is_named() {
     let Err(ReadError::Line { line: 3, .. }) = &results[2] else {
         panic!("{:?}", results[2]);
     };
-    assert!(results[2].as_ref().unwrap_err().to_string().contains(".jsonl:3: "));
+    assert!(
+        results[2]
+            .as_ref()
+            .unwrap_err()
+            .to_string()
+            .contains(".jsonl:3: ")
+    );
     assert!(results[3].is_ok());
     assert!(query(&dir.path().join("nowhere"), Filter::default()).is_err());
 }

@@ -59,7 +59,12 @@ fn a_clock_that_goes_back_changes_nothing() {
     filled(dir.path(), 10..20, |_| {});
     good(dir.path());
     let entries = entries(dir.path());
-    assert!(entries.iter().zip(&entries[1..]).any(|(one, next)| next.time < one.time));
+    assert!(
+        entries
+            .iter()
+            .zip(&entries[1..])
+            .any(|(one, next)| next.time < one.time)
+    );
     assert_eq!(calls(dir.path()), (0..20).collect::<Vec<_>>());
 }
 
@@ -76,7 +81,10 @@ fn checkpoints_come_by_count_and_by_time() {
     }
     audit.flush().wait().unwrap();
     let report = good(dir.path());
-    assert_eq!((report.checkpoints, report.unsigned, report.closed), (3, 5, false));
+    assert_eq!(
+        (report.checkpoints, report.unsigned, report.closed),
+        (3, 5, false)
+    );
     clock.advance(Duration::from_secs(11));
     audit.flush().wait().unwrap();
     assert_eq!(good(dir.path()).unsigned, 0);
@@ -103,12 +111,17 @@ fn retention_keeps_the_chain_verifiable() {
     assert_eq!(segments(dir.path()).len(), 1);
     good(dir.path());
     // What retention did not do is found.
-    filled(dir.path(), 510..700, |config| config.limits.segment_bytes = 10_000);
+    filled(dir.path(), 510..700, |config| {
+        config.limits.segment_bytes = 10_000;
+    });
     let names = segments(dir.path());
     let missing: u64 = names[0][6..26].parse().unwrap();
     fs::remove_file(dir.path().join(&names[0])).unwrap();
     let bad = check(dir.path()).first_bad.unwrap();
-    assert_eq!((bad.file.as_str(), bad.line, bad.seq), (names[1].as_str(), 1, missing));
+    assert_eq!(
+        (bad.file.as_str(), bad.line, bad.seq),
+        (names[1].as_str(), 1, missing)
+    );
 }
 
 #[test]
@@ -187,7 +200,10 @@ fn a_noted_record_shows_that_an_older_state_was_put_back() {
     let dir = tempfile::tempdir().unwrap();
     let old = tempfile::tempdir().unwrap();
     filled(dir.path(), 0..5, |_| {});
-    for name in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()) {
+    for name in fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+    {
         fs::copy(dir.path().join(&name), old.path().join(&name)).unwrap();
     }
     filled(dir.path(), 5..9, |_| {});

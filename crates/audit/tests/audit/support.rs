@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ferromcp_audit::{
-    Audit, AuditWriter, Bad, Clock, Config, Directory, Entry, Filter, Kind, LogFile, PublicKey, Record, Report,
-    SigningKey, Storage, VerifyOptions, query, verify,
+    Audit, AuditWriter, Bad, Clock, Config, Directory, Entry, Filter, Kind, LogFile, PublicKey, Record,
+    Report, SigningKey, Storage, VerifyOptions, query, verify,
 };
 
 /// 2026-01-01.
@@ -106,7 +106,10 @@ pub(crate) fn good(dir: &Path) -> Report {
 }
 
 pub(crate) fn entries(dir: &Path) -> Vec<Entry> {
-    query(dir, Filter::default()).unwrap().map(Result::unwrap).collect()
+    query(dir, Filter::default())
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
 }
 
 /// The numbers of the calls in the log.
@@ -209,7 +212,13 @@ impl Storage for Faulty {
 
     fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.control.refuse()?;
-        if self.control.space.lock().unwrap().is_some_and(|space| space < bytes.len() as u64) {
+        if self
+            .control
+            .space
+            .lock()
+            .unwrap()
+            .is_some_and(|space| space < bytes.len() as u64)
+        {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.inner.replace(name, bytes)

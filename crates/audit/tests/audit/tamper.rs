@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use ferromcp_audit::{Fault, VerifyOptions, verify};
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
@@ -38,13 +39,25 @@ fn place(lines: &[(String, String)], index: usize) -> (String, u64) {
     (file.clone(), before as u64 + 1)
 }
 
+/// A fresh copy of one log, made once for all cases: making it waits for the disk.
 fn log() -> (tempfile::TempDir, Vec<(String, String)>) {
-    let dir = tempfile::tempdir().unwrap();
-    filled(dir.path(), 0..120, |config| {
-        config.limits.segment_bytes = 10_000;
-        config.limits.checkpoint_records = 16;
+    static FILES: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
+    let files = FILES.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path(), 0..120, |config| {
+            config.limits.segment_bytes = 10_000;
+            config.limits.checkpoint_records = 16;
+        });
+        good(dir.path());
+        let names = segments(dir.path()).into_iter().chain(["head.json".to_owned()]);
+        names
+            .map(|name| (name.clone(), fs::read(dir.path().join(name)).unwrap()))
+            .collect()
     });
-    good(dir.path());
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
     let lines = lines(dir.path());
     assert!(segments(dir.path()).len() > 3);
     (dir, lines)
@@ -66,7 +79,7 @@ fn member<'a>(line: &'a str, key: &str) -> &'a str {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_changed_byte_is_found(byte in any::<Index>(), bit in 0..7u8) {
@@ -218,7 +231,10 @@ fn segments_that_are_removed_renamed_or_added_are_found() {
     let copy = dir.path().join("audit-00000000000000009999.jsonl");
     fs::copy(dir.path().join(&names[1]), &copy).unwrap();
     let bad = check(dir.path()).first_bad.unwrap();
-    assert_eq!((bad.file.as_str(), bad.line), ("audit-00000000000000009999.jsonl", 1));
+    assert_eq!(
+        (bad.file.as_str(), bad.line),
+        ("audit-00000000000000009999.jsonl", 1)
+    );
     fs::remove_file(copy).unwrap();
     good(dir.path());
 }
