@@ -333,6 +333,16 @@ impl<'o> Walk<'o> {
     }
 
     fn take(&mut self, parts: &Parts<'_>, mut seen: Seen) {
+        if let Some(signed) = &parts.checkpoint {
+            let Some(key) = self.options.keys.iter().find(|key| *key.bytes() == signed.key) else {
+                return self.bad_here(parts.seq, Fault::ForeignKey);
+            };
+            if !signed.is_signed_by(key) {
+                let good = self.report.signed_through;
+                return self.bad_here(parts.seq, Fault::Signature { good });
+            }
+            seen.sealed = true;
+        }
         let known = [
             self.head.map(|head| head.base),
             self.head.map(|head| head.last),
@@ -348,17 +358,9 @@ impl<'o> Walk<'o> {
         {
             return self.bad_here(parts.seq, Fault::NotAsSigned);
         }
-        if let Some(signed) = &parts.checkpoint {
-            let Some(key) = self.options.keys.iter().find(|key| *key.bytes() == signed.key) else {
-                return self.bad_here(parts.seq, Fault::ForeignKey);
-            };
-            if !signed.is_signed_by(key) {
-                let good = self.report.signed_through;
-                return self.bad_here(parts.seq, Fault::Signature { good });
-            }
+        if seen.sealed {
             self.report.checkpoints += 1;
             self.report.signed_through = parts.seq;
-            seen.sealed = true;
         }
         if self.report.records == 0 {
             self.report.first_seq = parts.seq;
