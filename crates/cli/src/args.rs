@@ -36,6 +36,14 @@ pub(crate) enum Command {
     Tools(Tools),
     /// Call a tool of a running server, or of a configuration.
     Call(Call),
+    /// Make an API key for a tenant.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Read or verify an audit log.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Walk a call through the pipeline without making it, and say what each stage decides.
+    Why(Why),
     /// Check a configuration file: every error with its line and column.
     Check(Check),
     /// Print the JSON Schema of the configuration file, for editors.
@@ -79,6 +87,9 @@ pub(crate) struct Serve {
     /// Let the file tools of --root delete files.
     #[arg(long, requires = "root")]
     pub(crate) delete: bool,
+    /// The tenant of the client on standard input. Default: `local`.
+    #[arg(long, value_name = "TENANT")]
+    pub(crate) tenant: Option<String>,
     /// Threads that serve HTTP. Default: one per core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
@@ -148,6 +159,138 @@ pub(crate) struct Call {
     pub(crate) timeout_ms: Option<u64>,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a key and print it once, with the hash for the configuration.
+    New(NewKey),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The key is shown once and kept nowhere. Put the sha256 line under `tenants: TENANT: keys:`. To replace a key
+without a gap, list both hashes until all clients have the new one.")]
+pub(crate) struct NewKey {
+    /// Id of the tenant.
+    pub(crate) tenant: String,
+    /// Print {\"tenant\", \"key\", \"hash\"} as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print the last records.
+    Tail(AuditTail),
+    /// Print the records that match, oldest first.
+    Query(AuditQuery),
+    /// Check every record, hash and signature; exit code 1 names the first bad record.
+    Verify(AuditVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditTail {
+    /// Directory of the log (`audit.file`).
+    pub(crate) directory: PathBuf,
+    /// How many records.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub(crate) lines: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Prints one JSON object a line: the members of the record as they stand in the log.")]
+pub(crate) struct AuditQuery {
+    /// Directory of the log (`audit.file`).
+    pub(crate) directory: PathBuf,
+    /// Only this tenant.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Only this principal.
+    #[arg(long)]
+    pub(crate) principal: Option<String>,
+    /// Only this tool (or resource, or prompt).
+    #[arg(long)]
+    pub(crate) tool: Option<String>,
+    /// Only this outcome: `ok`, `tool_error`, or an error code.
+    #[arg(long)]
+    pub(crate) outcome: Option<String>,
+    /// Only what this rule refused.
+    #[arg(long)]
+    pub(crate) rule: Option<String>,
+    /// Only this kind: `call`, `admin`, `reload`, `marker`, `checkpoint`, ...
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// Only what policy decided so.
+    #[arg(long, value_enum)]
+    pub(crate) decision: Option<AuditDecision>,
+    /// Not before this time (RFC 3339, as in 2026-01-31T12:00:00Z), or this long ago (10m, 24h, 7d).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Before this time; forms as for --since.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// At most so many.
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+}
+
+/// What policy decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditDecision {
+    /// Let through.
+    Allow,
+    /// Refused.
+    Deny,
+    /// Let through, and noted.
+    Flag,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Needs the files and the public key, nothing else: a copy of the directory can be verified on another machine.
+Note `last` somewhere else and give it as --anchor the next time: then a log that was put back as a whole is found too.
+Exit code 0 if every record is in order, 1 if not.")]
+pub(crate) struct AuditVerify {
+    /// Directory of the log (`audit.file`).
+    pub(crate) directory: PathBuf,
+    /// File with the public key (PEM or hexadecimal; may be repeated after a change of keys). Default:
+    /// audit.pub of the directory, which shows accidents but not an intruder who replaced it too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// SEQ:HASH of a record that was noted before, and must still be there.
+    #[arg(long, value_name = "SEQ:HASH")]
+    pub(crate) anchor: Option<String>,
+    /// The log is being written now: half a line at its end is no fault.
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ferromcp why --config ferromcp.yaml --tenant company-a delete_file '{\"path\":\"x\"}'
+  ferromcp why --config ferromcp.yaml --tenant company-a read_file --json
+
+Starts what the configuration names, calls nothing. Counters of a running server are not looked at: rates and
+quotas are shown as configured. Exit code 0 if the call would be let through, 1 if not.")]
+pub(crate) struct Why {
+    /// Name of the tool, as listed.
+    pub(crate) tool: String,
+    /// Arguments: a JSON object, `@FILE`, or `-` for standard input. Default {}.
+    pub(crate) arguments: Option<String>,
+    /// The tenant that would call. Default: the local one.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// Configuration file. Without one: the built-in tools.
+    #[arg(long, short, value_name = "FILE", env = "FERROMCP_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the verdicts as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! `ferromcp tools` and `ferromcp call`: against a running server, or against a configuration.
 
-mod direct;
+pub(crate) mod direct;
 mod remote;
 mod show;
 
@@ -67,7 +67,7 @@ where
 
 /// The arguments as raw JSON. They are checked to be one JSON object here, so that a typing
 /// mistake is shown with its place and not sent anywhere.
-fn arguments(given: Option<&str>) -> Result<String, Failure> {
+pub(crate) fn arguments(given: Option<&str>) -> Result<String, Failure> {
     let (text, origin) = match given {
         None => return Ok("{}".into()),
         Some("-") => (

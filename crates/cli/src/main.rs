@@ -9,17 +9,20 @@
 )]
 
 mod args;
+mod audit;
 mod build;
 mod client;
 mod exit;
 mod files;
+mod keys;
 mod serve;
+mod why;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Keys};
 
 /// Measured with `cargo xtask bench callgrind` against the system's allocator; see bench/README.md.
 #[global_allocator]
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),
+        Command::Keys(Keys::New(args)) => keys::new(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Check(args) => files::check(&args),
         Command::Schema => files::schema(),
         Command::Import(args) => files::import(&args),

@@ -10,7 +10,7 @@ use ferromcp_adapter_stdio::Ended;
 use ferromcp_config::{Config, LogFormat};
 use ferromcp_core::Gateway;
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
-use ferromcp_telemetry::{CallLog, LogSetup};
+use ferromcp_telemetry::{CallLog, LogSetup, Records};
 use ferromcp_upstream::Upstreams;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -37,13 +37,16 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
-    let (gateway, _call_log) = if config.log.calls {
+    let mut records = Records::default();
+    let _call_log = if config.log.calls {
         let (log, writer) =
             CallLog::start(std::io::stderr()).map_err(|e| Failure::other("cannot start the call log", e))?;
-        (build::gateway(&config, log)?, Some(writer))
+        records.log = Some(log);
+        Some(writer)
     } else {
-        (build::gateway(&config, ())?, None)
+        None
     };
+    let gateway = build::gateway(&config, records)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("ferromcp")
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         runtime,
         stop: CancellationToken::new(),
     };
-    server.run(listeners, args.mode)
+    server.run(listeners, args)
 }
 
 struct Server {
@@ -67,7 +70,7 @@ struct Server {
 }
 
 impl Server {
-    fn run(self, listeners: Vec<Listener>, mode: Mode) -> Result<(), Failure> {
+    fn run(self, listeners: Vec<Listener>, args: &Serve) -> Result<(), Failure> {
         let signals = self.runtime.block_on(async { Signals::listen() })?;
         let endpoint = Arc::new(Endpoint::new(
             Arc::clone(&self.gateway),
@@ -78,7 +81,7 @@ impl Server {
             .block_on(async { build::upstreams(&self.config, &self.gateway) });
         let drain = self.config.supervisor.drain;
         let doors = self.open_http(listeners, &endpoint, drain)?;
-        let drained = self.runtime.block_on(self.wait(mode, &endpoint, signals, drain));
+        let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
         self.stop.cancel();
         // The doors wait for calls as long again: only for answers on their way, not for calls that had their time.
         let closed = drained && doors.is_none_or(Threads::join);
@@ -118,13 +121,13 @@ impl Server {
     /// Waits for the end of the input (stdio) or a signal, then drains. True if all calls ended.
     async fn wait(
         &self,
-        mode: Mode,
+        args: &Serve,
         endpoint: &Arc<Endpoint>,
         mut signals: Signals,
         drain: Duration,
     ) -> bool {
         let stop = CancellationToken::new();
-        let mut stdio = pin!(self.stdio(mode, endpoint, &stop));
+        let mut stdio = pin!(self.stdio(args, endpoint, &stop));
         let early = tokio::select! {
             clean = &mut stdio => Some(clean),
             () = signals.stop() => None,
@@ -149,8 +152,8 @@ impl Server {
 
     /// Serves standard input and output, where the mode says so, until the input ends or the stop. False
     /// if calls were cut off.
-    async fn stdio(&self, mode: Mode, endpoint: &Arc<Endpoint>, stop: &CancellationToken) -> bool {
-        if mode == Mode::Http {
+    async fn stdio(&self, args: &Serve, endpoint: &Arc<Endpoint>, stop: &CancellationToken) -> bool {
+        if args.mode == Mode::Http {
             stop.cancelled().await;
             return true;
         }
@@ -158,7 +161,7 @@ impl Server {
             Arc::clone(endpoint),
             tokio::io::stdin(),
             tokio::io::stdout(),
-            stdio_settings(&self.config),
+            stdio_settings(&self.config, args),
             stop.clone().cancelled_owned(),
         );
         match ended.await {
@@ -180,10 +183,11 @@ fn endpoint_settings(config: &Config) -> EndpointSettings {
     }
 }
 
-fn stdio_settings(config: &Config) -> ferromcp_adapter_stdio::StdioSettings {
+fn stdio_settings(config: &Config, args: &Serve) -> ferromcp_adapter_stdio::StdioSettings {
     ferromcp_adapter_stdio::StdioSettings {
         max_line: config.validation.max_body,
         drain: config.supervisor.drain,
+        tenant: args.tenant.clone(),
         ..Default::default()
     }
 }

@@ -173,6 +173,11 @@ impl RequestId {
 }
 
 impl RequestId {
+    /// The id as 16 bytes.
+    pub fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.0) << 64 | u128::from(self.1)).to_be_bytes()
+    }
+
     /// The id as its 32 hexadecimal digits in ASCII; what `Display` shows, without its cost.
     pub fn to_hex(self) -> [u8; 32] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";

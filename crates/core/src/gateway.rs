@@ -135,7 +135,7 @@ impl Gateway {
         let target = stage::authorize(snapshot, &principal, call)?;
         recorder.source = Some(Arc::clone(&target.source.name));
         let _permit = stage::limit(snapshot, &principal, call, &mut recorder.standing)?;
-        let arguments: Arguments<'a> = stage::validate(snapshot, call, &target)?;
+        let arguments: Arguments<'a> = stage::validate(snapshot, &principal, call, &target)?;
         let deadline: Deadline = stage::deadline(snapshot, call, &target);
         let context = CallContext {
             call,

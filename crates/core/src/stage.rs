@@ -11,7 +11,7 @@ mod validate;
 
 pub(crate) use admit::admit;
 pub(crate) use authenticate::authenticate;
-pub(crate) use authorize::{Target, authorize};
+pub(crate) use authorize::{Target, authorize, decision, resolve};
 pub(crate) use dispatch::{deadline, dispatch};
 pub(crate) use limit::{limit, outgoing};
 pub(crate) use output::check_output;

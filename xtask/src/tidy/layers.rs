@@ -75,7 +75,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp-telemetry",
-        may_use: &["core"],
+        may_use: &["audit", "core"],
         must_not_know: POLICY,
     },
     Layer {

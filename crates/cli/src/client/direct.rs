@@ -1,5 +1,6 @@
 //! A configuration, started for one command.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +17,14 @@ use crate::args::Target;
 use crate::build;
 use crate::exit::Failure;
 
-struct Started {
-    gateway: Arc<Gateway>,
-    upstreams: Upstreams,
+/// A gateway with everything that a configuration names.
+pub(crate) struct Started {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) upstreams: Upstreams,
 }
 
-async fn start(target: &Target) -> Result<Started, Failure> {
-    let config = match &target.config {
+pub(crate) async fn start(config: Option<&Path>) -> Result<Started, Failure> {
+    let config = match config {
         Some(path) => Config::load(path)?,
         None => Config::default(),
     };
@@ -53,7 +55,7 @@ async fn start(target: &Target) -> Result<Started, Failure> {
 
 /// `{"tools":[...]}` as REST lists them.
 pub(super) async fn tools(target: &Target) -> Result<Value, Failure> {
-    let started = start(target).await?;
+    let started = start(target.config.as_deref()).await?;
     let listed: Vec<Value> = started
         .gateway
         .snapshot()
@@ -73,7 +75,7 @@ pub(super) async fn call(
     arguments: &str,
     timeout_ms: Option<u64>,
 ) -> Result<Value, Failure> {
-    let started = start(target).await?;
+    let started = start(target.config.as_deref()).await?;
     let meta = RequestMeta::default();
     let call = Call {
         operation: Operation::CallTool,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ferromcp_protocol::RpcError;
-use ferromcp_tenancy::Kind;
+use ferromcp_tenancy::{Decision, Kind};
 
 use crate::call::{Call, Operation, Principal};
 use crate::catalog::ToolEntry;
@@ -27,6 +27,29 @@ pub(crate) fn authorize<'a>(
     principal: &Principal,
     call: &'a Call<'a>,
 ) -> Result<Target<'a>, CallError> {
+    let found = resolve(snapshot, call).ok_or_else(|| unknown(call))?;
+    match decision(principal, call) {
+        Some(decision) if !decision.allowed => {
+            Err(unknown(call).recorded_as(ErrorCode::PermissionDenied, decision.rule))
+        }
+        _ => Ok(found),
+    }
+}
+
+/// What the access lists of the principal's tenant say; `None` if there are none for such a call.
+pub(crate) fn decision<'a>(principal: &'a Principal, call: &Call<'_>) -> Option<Decision<'a>> {
+    let kind = match call.operation {
+        Operation::CallTool => Kind::Tool,
+        Operation::GetPrompt | Operation::CompletePrompt => Kind::Prompt,
+        Operation::ReadResource | Operation::CompleteResource => Kind::Resource,
+        // A task belongs to a principal, and its source knows to whom.
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => return None,
+    };
+    principal.grants().acl().map(|acl| acl.decide(kind, call.name))
+}
+
+/// Who carries a call out, whoever makes it.
+pub(crate) fn resolve<'a>(snapshot: &'a Snapshot, call: &'a Call<'a>) -> Option<Target<'a>> {
     let catalog = &snapshot.catalog;
     let by_name = |source: Option<&'a Arc<Listing>>| {
         source.map(|source| Target {
@@ -35,7 +58,7 @@ pub(crate) fn authorize<'a>(
             local_name: call.name,
         })
     };
-    let found = match call.operation {
+    match call.operation {
         Operation::CallTool => catalog.tool(call.name).map(|tool| Target {
             source: &tool.source,
             tool: Some(tool),
@@ -51,20 +74,6 @@ pub(crate) fn authorize<'a>(
         Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => {
             by_name(catalog.task_source(call.name))
         }
-    };
-    let found = found.ok_or_else(|| unknown(call))?;
-    let kind = match call.operation {
-        Operation::CallTool => Kind::Tool,
-        Operation::GetPrompt | Operation::CompletePrompt => Kind::Prompt,
-        Operation::ReadResource | Operation::CompleteResource => Kind::Resource,
-        // A task belongs to a principal, and its source knows to whom.
-        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => return Ok(found),
-    };
-    match principal.grants().acl().map(|acl| acl.decide(kind, call.name)) {
-        Some(decision) if !decision.allowed => {
-            Err(unknown(call).recorded_as(ErrorCode::PermissionDenied, decision.rule))
-        }
-        _ => Ok(found),
     }
 }
 

@@ -3,7 +3,7 @@
 use ferromcp_guard::{Violation, scan};
 
 use super::Target;
-use crate::call::{Arguments, Call, Operation};
+use crate::call::{Arguments, Call, Operation, Principal};
 use crate::error::{CallError, ErrorCode, Issue};
 use crate::snapshot::{SchemaMode, Snapshot};
 
@@ -11,6 +11,7 @@ use crate::snapshot::{SchemaMode, Snapshot};
 /// tool's schema.
 pub(crate) fn validate<'a>(
     snapshot: &Snapshot,
+    _principal: &Principal,
     call: &Call<'a>,
     target: &Target<'_>,
 ) -> Result<Arguments<'a>, CallError> {
