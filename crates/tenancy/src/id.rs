@@ -39,20 +39,25 @@ impl TenantId {
         if text.is_empty() {
             return Err(error("it is empty".to_owned()));
         }
-        for (index, character) in text.char_indices() {
-            let good = match character {
-                'a'..='z' | '0'..='9' => true,
-                '.' | '_' | '-' => index > 0,
-                _ => false,
-            };
-            if !good {
-                return Err(error(format!("it has {character:?} at position {}", index + 1)));
-            }
+        let stranger = text
+            .char_indices()
+            .find(|(index, character)| !may_stand(*index, *character));
+        if let Some((index, character)) = stranger {
+            return Err(error(format!("it has {character:?} at position {}", index + 1)));
         }
         if text.len() > MAX_ID_BYTES {
             return Err(error(format!("it has {} characters", text.len())));
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether a text is an id.
+    pub(crate) fn is_valid(text: &str) -> bool {
+        !text.is_empty()
+            && text.len() <= MAX_ID_BYTES
+            && text
+                .char_indices()
+                .all(|(index, character)| may_stand(index, character))
     }
 
     /// The id as text.
@@ -63,6 +68,14 @@ impl TenantId {
     /// The id as text that can be shared.
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
+    }
+}
+
+fn may_stand(index: usize, character: char) -> bool {
+    match character {
+        'a'..='z' | '0'..='9' => true,
+        '.' | '_' | '-' => index > 0,
+        _ => false,
     }
 }
 

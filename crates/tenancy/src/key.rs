@@ -19,6 +19,7 @@ pub const KEY_RANDOM_BYTES: usize = 32;
 /// Longest text that is looked at as a key.
 pub const MAX_KEY_BYTES: usize = 512;
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
 const PREFIX: &str = "fmcp_";
 const CHECKSUM_DIGITS: usize = 8;
 const SECRET_DIGITS: usize = 2 * KEY_RANDOM_BYTES + CHECKSUM_DIGITS;
@@ -114,11 +115,15 @@ pub(crate) fn is_plausible(key: &str) -> bool {
     let Some((tenant, secret)) = rest.rsplit_once('_') else {
         return false;
     };
-    if secret.len() != SECRET_DIGITS || TenantId::new(tenant).is_err() {
+    if secret.len() != SECRET_DIGITS || !TenantId::is_valid(tenant) {
         return false;
     }
     let (text, sum) = key.split_at(key.len() - CHECKSUM_DIGITS);
-    checksum(text) == sum
+    let expected = KeyHash::of(text).0;
+    let digits = expected.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    sum.bytes()
+        .zip(digits)
+        .all(|(given, digit)| given == HEX[usize::from(digit)])
 }
 
 fn checksum(text: &str) -> String {
@@ -126,11 +131,8 @@ fn checksum(text: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
+    digits.map(|digit| char::from(HEX[usize::from(digit)])).collect()
 }
 
 fn digit(byte: u8) -> Option<u8> {

@@ -257,6 +257,7 @@ fn everything_wrong_is_named_at_once() {
 fn ids() {
     for good in ["a", "0", "company-a", "a.b_c-d", &"x".repeat(MAX_ID_BYTES)] {
         assert_eq!(TenantId::new(good).unwrap().as_str(), good);
+        assert!(TenantId::is_valid(good));
     }
     for (bad, says) in [
         ("", "empty"),
@@ -274,6 +275,7 @@ fn ids() {
     ] {
         let error = TenantId::new(bad).unwrap_err().to_string();
         assert!(error.contains(says), "{bad:?}: {error}");
+        assert!(!TenantId::is_valid(bad));
     }
     assert!(TenantId::new(&"ü".repeat(100_000)).unwrap_err().to_string().len() < 500);
 }
