@@ -165,3 +165,23 @@ fn another_size_and_another_rate_keep_what_was_used() {
         "whole bursts need not be kept"
     );
 }
+
+#[test]
+fn a_newcomer_among_busy_clients_starts_from_the_least_used_burst() {
+    let clients = Clients::new(MIN_CLIENTS);
+    let rate = rate("1/min").with_burst(10).unwrap();
+    // One bucket full of clients that have used 3 and more.
+    let stride = clients.buckets.len() as u64;
+    let owners: Vec<ClientKey> = (1..=WAYS as u64).map(|way| ClientKey(way * stride)).collect();
+    for (number, owner) in owners.iter().enumerate() {
+        for _ in 0..(3 + number).min(10) {
+            clients.take(*owner, &rate, at(1));
+        }
+    }
+    let newcomer = ClientKey(100 * stride);
+    assert_eq!(clients.peek(newcomer, &rate, at(1)).remaining(), 7);
+    assert_eq!(clients.take(newcomer, &rate, at(1)).remaining(), 6);
+    assert!(clients.find(owners[0]).is_none() && clients.find(owners[1]).is_some());
+    // Who was evicted comes back to at least what it had used.
+    assert!(clients.take(owners[0], &rate, at(1)).remaining() <= 6);
+}

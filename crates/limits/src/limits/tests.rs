@@ -267,3 +267,38 @@ fn a_restart_keeps_what_was_used() {
         []
     );
 }
+
+#[test]
+fn what_was_taken_is_given_back_when_another_thread_was_faster() {
+    let many = "1000/s";
+    for (few, rule) in [
+        (settings("1/s", many, many, many, "1000/min"), "limit.rate.global"),
+        (settings(many, many, many, "1/s", "1000/min"), "limit.rate.tool"),
+        (settings(many, many, "1/s", many, "1000/min"), "limit.rate.tenant"),
+    ] {
+        let limits = Limits::new(&few, at(100));
+        let request = request(&limits, "a", "one");
+        drop(limits.admit(&request, at(100)).unwrap());
+        let before = limits.explain(&request, at(100));
+        // Past the first look, as after losing a race.
+        for _ in 0..5 {
+            assert_eq!(limits.take_rates(&request, at(100)).unwrap_err().rule.id(), rule);
+        }
+        assert_eq!(limits.explain(&request, at(100)), before, "{rule}");
+    }
+}
+
+#[test]
+fn a_call_that_is_refused_at_the_first_look_writes_nothing() {
+    let limits = Limits::new(&settings("1000/s", "10/s", "10/s", "1/s", "10/min"), at(100));
+    drop(limits.admit(&request(&limits, "a", "one"), at(100)).unwrap());
+    for number in 0..100 {
+        let client = format!("client {number}");
+        assert!(limits.admit(&request(&limits, "a", &client), at(100)).is_err());
+    }
+    assert_eq!(
+        limits.clients().len(),
+        1,
+        "refused newcomers take no slot of the table"
+    );
+}

@@ -87,3 +87,18 @@ fn another_rate_never_gives_a_fresh_burst() {
         );
     }
 }
+
+#[test]
+fn a_shard_that_two_threads_fill_keeps_one_lease() {
+    let rate = SpreadRate::new(Rate::parse("100000/s").unwrap());
+    let spread = Spread::new(&rate);
+    spread.fill(0);
+    for _ in 0..2 {
+        let (_, receipt) = spread.middle.0.take_many(&rate.middle, rate.lease, at(0));
+        spread.keep(&rate, 3, receipt);
+    }
+    assert_eq!(spread.shards[3].0.load(Ordering::Relaxed), rate.lease - 1);
+    // Two calls passed; the second lease went back but for its call.
+    let left = drain(&spread, &rate, at(0));
+    assert_eq!(left, u64::from(rate.middle.burst()) - 2);
+}
