@@ -118,7 +118,7 @@ fn enqueue(criterion: &mut Criterion) {
         // Long delays, so that the writer sleeps while the time is taken; then it is made to empty the queue.
         let (audit, writer) = open(None, |config| {
             config.queue_bytes = 64 << 20;
-            config.shards = 16;
+            config.shards = 2;
             config.limits.commit_delay = Duration::from_secs(10);
         });
         group.bench_function("audit", |bencher| {

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::error::OpenError;
 use crate::head::{HEAD, Head, HeadFault, MAX_HEAD};
 use crate::key::{PublicKey, SigningKey};
-use crate::line::{Chain, LineFault, MAX_LINE, Parts};
+use crate::line::{Chain, LineFault, Parts};
 use crate::lines::{Line, Lines};
 use crate::log::{LogLimits, Segment, Store};
 use crate::storage::{Storage, segment_name, segments};
@@ -18,6 +18,9 @@ use crate::verify::{Bad, Fault};
 
 /// How much of a side file is copied at a time.
 const COPY: usize = 1 << 20;
+
+/// A closed segment ends with a checkpoint, and that is shorter than this, in bytes.
+const LAST_LINE: u64 = 4096;
 
 /// A log that can be written on.
 pub(crate) struct Opened {
@@ -196,7 +199,7 @@ fn closed_segments(storage: &dyn Storage, firsts: &[u64]) -> Step<Vec<Segment>> 
     for pair in firsts.windows(2) {
         let name = segment_name(pair[0]);
         let bytes = at(&name, storage.size(&name))?;
-        let from = bytes.saturating_sub(MAX_LINE as u64);
+        let from = bytes.saturating_sub(LAST_LINE);
         let mut text = Vec::new();
         at(
             &name,

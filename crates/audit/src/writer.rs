@@ -133,6 +133,10 @@ impl Writer {
         };
     }
 
+    fn since(&self, moment: Duration) -> Duration {
+        self.now.monotonic.saturating_sub(moment)
+    }
+
     fn may_try(&self) -> bool {
         self.failing
             .as_ref()
@@ -214,7 +218,10 @@ impl Writer {
         }
         if self.log.unsigned() == 0 {
             self.unsigned = None;
-        } else if self.now.monotonic - *self.unsigned.get_or_insert(self.now.monotonic)
+        } else if self
+            .now
+            .monotonic
+            .saturating_sub(*self.unsigned.get_or_insert(self.now.monotonic))
             >= self.limits.checkpoint_interval
         {
             self.log.checkpoint(self.now.wall_us, "interval");
@@ -226,7 +233,7 @@ impl Writer {
         }
         let due = self
             .uncommitted
-            .is_some_and(|since| self.now.monotonic - since >= self.limits.commit_delay);
+            .is_some_and(|since| self.since(since) >= self.limits.commit_delay);
         if self.failing.is_none() {
             if force || due {
                 self.commit();
