@@ -326,7 +326,11 @@ impl<'o> Walk<'o> {
             Some(before) => parts.seq == before.seq + 1 && parts.prev == before.hash,
         };
         if !fits {
-            self.odd = Some(seen);
+            let sealed = parts.checkpoint.is_some_and(|signed| {
+                let mut keys = self.options.keys.iter();
+                keys.any(|key| signed.is_signed_by(key))
+            });
+            self.odd = Some(Seen { sealed, ..seen });
             return;
         }
         self.take(&parts, seen);
@@ -381,7 +385,8 @@ impl<'o> Walk<'o> {
         let Some(odd) = self.odd.take() else { return };
         let before = self.expected().unwrap_or(Chain::START);
         let expected = before.seq + 1;
-        let next_knows_odd = next == Some(odd.hash);
+        // A good signature says as much as a next line.
+        let next_knows_odd = odd.sealed || next == Some(odd.hash);
         let next_knows_last = next == Some(before.hash);
         let last = self.last.clone().filter(|last| !last.sealed);
         let (seen, seq, fault) = match last {
