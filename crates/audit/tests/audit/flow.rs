@@ -37,7 +37,7 @@ fn a_record_comes_out_as_it_went_in() {
         redact: SecretKeys::new(DEFAULT_SECRET_KEYS).unwrap(),
     });
     let (audit, writer) = open(config);
-    let args = r#"{"path":"/tmp/ü","password":"hush"}"#;
+    let args = r#"{"path":"/data/ü","password":"hush"}"#;
     let record = Record {
         request_id: [0xab; 16],
         trace_id: Some([1; 16]),
@@ -66,7 +66,7 @@ fn a_record_comes_out_as_it_went_in() {
     writer.close().unwrap();
     assert_eq!(
         logged.args.as_deref(),
-        Some(r#"{"path":"/tmp/ü","password":"[redacted]"}"#)
+        Some(r#"{"path":"/data/ü","password":"[redacted]"}"#)
     );
     assert_eq!(logged.client.as_deref(), Some("agent \"7\"\n"));
     assert_eq!(logged.request_id, Some("ab".repeat(16)));
