@@ -240,6 +240,9 @@ impl Writer {
             } else if let Err(error) = self.log.write() {
                 self.fail(&error);
             }
+        } else if force {
+            // The rotation failed: that was the attempt that somebody waits for.
+            self.queue.attempted();
         }
         if self.failing.is_none() {
             self.retain();

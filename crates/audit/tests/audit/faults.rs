@@ -237,3 +237,19 @@ fn damage_that_is_no_crash_is_refused_and_left_alone() {
     good(dir.path());
     assert!(!kinds(dir.path()).contains(&"recovery".to_owned()));
 }
+
+#[test]
+fn a_rotation_by_age_that_fails_is_an_answer_to_who_waits() {
+    let rig = Rig::new();
+    let (audit, writer) = rig.open(|_| {});
+    audit.record(&call("0")).unwrap();
+    audit.flush().wait().unwrap();
+    rig.control.fail_sync.store(true, Ordering::SeqCst);
+    rig.clock.advance(Duration::from_secs(100_000));
+    assert!(audit.flush().wait().is_err());
+    rig.control.fail_sync.store(false, Ordering::SeqCst);
+    audit.flush().wait().unwrap();
+    writer.close().unwrap();
+    good(rig.path());
+    assert_eq!(calls(rig.path()), [0]);
+}
