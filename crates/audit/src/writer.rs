@@ -250,7 +250,8 @@ impl Writer {
     }
 
     fn retain(&mut self) {
-        if let Some((segments, through)) = self.log.let_go(self.now.age_us) {
+        // Saying so may itself close a segment: look again.
+        while let Some((segments, through)) = self.log.let_go(self.now.age_us) {
             let note = format!("records through {through} are let go");
             self.own(LineKind::Retention, segments as u64, &note);
             self.log.checkpoint(self.now.wall_us, "retention");
