@@ -6,7 +6,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ferromcp_guard::{CompiledSchema, ScanLimits, members, scan, scan_bytes};
+use ferromcp_guard::{
+    CompiledSchema, Guard, PatternConfig, PatternPolicy, ScanLimits, ToolGuard, members, scan, scan_bytes,
+};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -60,6 +62,135 @@ fn scans(criterion: &mut Criterion) {
     }
 }
 
+/// Honest arguments of 10 KB in which the first look clears little.
+fn large_samples() -> Vec<(&'static str, &'static str, String)> {
+    let prose =
+        "It's a fine day; she said \"come in\" (at 5 o'clock, or 6) - and we did. Costs: $3 & up, 20% off!\n"
+            .repeat(100);
+    let code =
+        "if (a < b && c > d) { return `${name}: <b>${items.map(i => i.id).join('; ')}</b>`; } // it's ok\n"
+            .repeat(100);
+    let select = "SELECT c.name, SUM(o.total) FROM customers c JOIN orders o ON o.id = c.id WHERE o.at >= '2026-01-01' OR o.x = 1;\n".repeat(90);
+    let arabic = "السعر: ١٢٣٫٤٥ دولار (شامل الضريبة) — شكراً! ".repeat(130);
+    let urls: Vec<String> = (0..120)
+        .map(|at| format!("https://example.com/search?q=caf%C3%A9%20au%20lait&lang=fr&page={at}&x=%2Fhome"))
+        .collect();
+    vec![
+        (
+            "prose in a text field",
+            "send_message",
+            json!({"text": prose}).to_string(),
+        ),
+        (
+            "code in content",
+            "write_file",
+            json!({"path": "src/a.ts", "content": code}).to_string(),
+        ),
+        (
+            "SQL in a query",
+            "execute_query",
+            json!({"query": select}).to_string(),
+        ),
+        (
+            "Arabic in a text field",
+            "send_message",
+            json!({"text": arabic}).to_string(),
+        ),
+        (
+            "120 escaped addresses",
+            "fetch_all",
+            json!({"urls": urls}).to_string(),
+        ),
+    ]
+}
+
+/// Strings of 100 KB that aim at the cost of the rules: prefixes of what they look for, again and again.
+fn hostile_samples() -> Vec<(&'static str, String)> {
+    let of = |unit: &str| unit.repeat(100_000 / unit.len());
+    vec![
+        ("or", of("' or ")),
+        ("open comments", of("'/*or/*")),
+        ("union select", of("union select ")),
+        ("tags", of("<a <script ")),
+        ("handlers", of("<a on")),
+        ("braces", of("{{ ${ ")),
+        ("nested lookups", of("${a:")),
+        ("dots", of("../a/")),
+        ("operators", of("; cat ")),
+        ("escapes", of("%25%32%35")),
+        ("entities", of("&#x26;lt")),
+        ("addresses", of("//1.1")),
+        ("parentheses", of("')(|(a")),
+        ("javascript", of("j a v a s c r i p t ")),
+        ("full-width", of("＜ｓ")),
+        (
+            "everything",
+            of("' or 1=(<a on=x {{$(`;|&../%27&#39;\\u0027 union select sleep("),
+        ),
+    ]
+}
+
+fn default_guard() -> Guard {
+    Guard::new(
+        ScanLimits::default(),
+        PatternPolicy::compile(&PatternConfig::default()).unwrap(),
+    )
+}
+
+/// The whole check next to the plain scan and a parser, on one core.
+fn patterns(criterion: &mut Criterion) {
+    let limits = ScanLimits::default();
+    let guard = default_guard();
+    let mut cases: Vec<_> = samples()
+        .into_iter()
+        .map(|(name, text)| (name, "run_report", text))
+        .collect();
+    cases.extend(large_samples());
+    for (name, tool, text) in cases {
+        let tool_guard: ToolGuard = guard.tool(tool);
+        tool_guard.check(&text).unwrap();
+        let mut group = criterion.benchmark_group(format!("check {name} ({})", text.len()));
+        group.throughput(Throughput::Elements(1));
+        group.bench_function("check", |bencher| {
+            bencher.iter(|| tool_guard.check(black_box(&text)).unwrap());
+        });
+        group.bench_function("check by name", |bencher| {
+            bencher.iter(|| guard.check(black_box(&text), tool).unwrap());
+        });
+        group.bench_function("scan", |bencher| {
+            bencher.iter(|| scan(black_box(&text), &limits).unwrap());
+        });
+        group.bench_function("serde_json Value", |bencher| {
+            bencher.iter(|| serde_json::from_str::<Value>(black_box(&text)).unwrap());
+        });
+        group.finish();
+    }
+}
+
+fn hostile(criterion: &mut Criterion) {
+    // Nothing is refused, so that every rule runs to its end.
+    let config = PatternConfig {
+        strongest: ferromcp_guard::Action::Flag,
+        ..PatternConfig::default()
+    };
+    let guard = Guard::new(ScanLimits::default(), PatternPolicy::compile(&config).unwrap());
+    let mut group = criterion.benchmark_group("hostile");
+    for (name, text) in hostile_samples() {
+        for (size, part) in [
+            ("50 KB", &text[..text.floor_char_boundary(text.len() / 2)]),
+            ("100 KB", &text),
+        ] {
+            let arguments = json!({"username": part}).to_string();
+            let tool = guard.tool("get_user");
+            group.throughput(Throughput::Bytes(arguments.len() as u64));
+            group.bench_function(format!("{name} {size}"), |bencher| {
+                bencher.iter(|| tool.check(black_box(&arguments)).unwrap());
+            });
+        }
+    }
+    group.finish();
+}
+
 fn schemas(criterion: &mut Criterion) {
     let echo = json!({
         "type": "object", "properties": {"msg": {"type": "string"}}, "required": ["msg"], "additionalProperties": false
@@ -107,5 +238,5 @@ fn schemas(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scans, schemas);
+criterion_group!(benches, scans, patterns, hostile, schemas);
 criterion_main!(benches);

@@ -300,3 +300,19 @@ pub(crate) fn decode(raw: &[u8]) -> String {
     let bytes: Vec<u8> = Decoded::new(raw).collect();
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
+
+/// As [`decode`], into a buffer whose contents are replaced. Copies the runs between escapes whole.
+pub(crate) fn decode_into(raw: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut pos = 0;
+    while let Some(step) = raw.get(pos..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        out.extend_from_slice(&raw[pos..pos + step]);
+        pos += step;
+        let Ok((decoded, _, end)) = escape(raw, pos) else {
+            return;
+        };
+        out.extend_from_slice(decoded.encode_utf8(&mut [0; 4]).as_bytes());
+        pos = end;
+    }
+    out.extend_from_slice(raw.get(pos..).unwrap_or_default());
+}

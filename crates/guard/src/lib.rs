@@ -8,18 +8,25 @@
 //! stands by itself.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod guard;
 mod keys;
 mod lex;
 mod limits;
 mod members;
+mod patterns;
 mod pointer;
 mod scan;
 mod schema;
 mod stack;
 mod violation;
 
+pub use guard::{Checked, Guard, Refusal, ToolGuard};
 pub use limits::{MAX_NUMBER_BYTES, ScanLimits};
 pub use members::{Member, Members, member, members};
+pub use patterns::{
+    Action, Class, FieldKind, Finding, MAX_SCOPES, PatternConfig, PatternPolicy, PolicyError, Rule, Scope,
+    Select, Severity, ToolPatterns, rules,
+};
 pub use scan::{Kind, Scanned, scan, scan_bytes};
 pub use schema::{
     CompiledSchema, MAX_ISSUES, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, MAX_VISITS,

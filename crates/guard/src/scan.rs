@@ -41,7 +41,41 @@ struct Frame {
     object: bool,
 }
 
-struct Scanner<'a> {
+/// Looks on while a scan walks over a document. Called after the limits were checked.
+pub(crate) trait Observer {
+    /// A container begins.
+    fn open(&mut self);
+    /// The innermost container ends.
+    fn close(&mut self);
+    /// A key whose opening quote is at `open`. False ends the scan.
+    fn key(&mut self, open: usize, token: &lex::StringToken) -> bool;
+    /// A string value whose opening quote is at `open`. False ends the scan.
+    fn string(&mut self, open: usize, token: &lex::StringToken) -> bool;
+}
+
+/// Nobody looks on.
+struct Unwatched;
+
+impl Observer for Unwatched {
+    #[inline(always)]
+    fn open(&mut self) {}
+
+    #[inline(always)]
+    fn close(&mut self) {}
+
+    #[inline(always)]
+    fn key(&mut self, _: usize, _: &lex::StringToken) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn string(&mut self, _: usize, _: &lex::StringToken) -> bool {
+        true
+    }
+}
+
+struct Scanner<'a, 'o, O> {
+    observer: &'o mut O,
     bytes: &'a [u8],
     limits: ScanLimits,
     keys: Keys<'a>,
@@ -80,12 +114,22 @@ pub fn scan_bytes(bytes: &[u8], limits: &ScanLimits) -> Result<Scanned, Violatio
 /// # Errors
 /// The first violation in the order of the text.
 pub fn scan(text: &str, limits: &ScanLimits) -> Result<Scanned, Violation> {
+    scan_watched(text, limits, &mut Unwatched)
+}
+
+/// As [`scan`], with an observer, whose refusal is a violation with the rule [`crate::rule::PATTERN`].
+pub(crate) fn scan_watched(
+    text: &str,
+    limits: &ScanLimits,
+    observer: &mut impl Observer,
+) -> Result<Scanned, Violation> {
     let bytes = text.as_bytes();
     let limits = limits.effective();
     if bytes.len() > limits.max_bytes {
         return Err(too_long(bytes, &limits));
     }
     let mut scanner = Scanner {
+        observer,
         bytes,
         limits,
         keys: Keys::new(bytes),
@@ -123,7 +167,7 @@ fn kind_of(first: u8) -> Kind {
     }
 }
 
-impl Scanner<'_> {
+impl<O: Observer> Scanner<'_, '_, O> {
     fn document(&mut self) -> Result<Kind, Fault> {
         let start = lex::skip_space(self.bytes, 0);
         let Some(first) = self.bytes.get(start).copied() else {
@@ -148,6 +192,9 @@ impl Scanner<'_> {
                     let token = lex::string(self.bytes, pos)?;
                     if token.decoded_len > self.limits.max_string {
                         return Err(Fault::new(FaultKind::String, pos));
+                    }
+                    if !self.observer.string(pos, &token) {
+                        return Err(Fault::new(FaultKind::Pattern, pos));
                     }
                     token.end
                 }
@@ -211,11 +258,13 @@ impl Scanner<'_> {
         };
         self.depth += 1;
         self.deepest = self.deepest.max(self.depth);
+        self.observer.open();
         Ok(())
     }
 
     #[inline]
     fn close(&mut self) {
+        self.observer.close();
         self.keys.close(self.innermost.keys);
         self.depth -= 1;
         if let Some(frame) = self.outer.pop() {
@@ -242,6 +291,9 @@ impl Scanner<'_> {
             .insert(&mut self.innermost.keys, pos + 1, token.end - 1, token.escaped)
         {
             return Err(Fault::new(FaultKind::DuplicateKey, pos));
+        }
+        if !self.observer.key(pos, &token) {
+            return Err(Fault::new(FaultKind::Pattern, pos));
         }
         colon(self.bytes, token.end)
     }

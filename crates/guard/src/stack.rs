@@ -48,6 +48,17 @@ impl<T: Copy + Default, const N: usize> InlineStack<T, N> {
     }
 
     #[inline]
+    pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        if at >= self.len {
+            return None;
+        }
+        match self.inline.get_mut(at) {
+            Some(value) => Some(value),
+            None => self.spill.get_mut(at - N),
+        }
+    }
+
+    #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
         if self.len > N {
             self.spill.truncate(len.saturating_sub(N));

@@ -28,6 +28,9 @@ pub mod rule {
     pub const KEY: &str = "limit.key";
     /// An array or object has more than `max_items` entries.
     pub const ITEMS: &str = "limit.items";
+    /// A string matches a pattern rule that blocks. Where a finding comes with the violation, the rule of the finding stands
+    /// in its place.
+    pub const PATTERN: &str = "pattern";
     /// A number token is longer than [`crate::MAX_NUMBER_BYTES`].
     pub const NUMBER: &str = "limit.number";
 }
@@ -88,6 +91,7 @@ pub(crate) enum FaultKind {
     String,
     Key,
     Items,
+    Pattern,
 }
 
 impl FaultKind {
@@ -102,6 +106,7 @@ impl FaultKind {
             Self::String => rule::STRING,
             Self::Key => rule::KEY,
             Self::Items => rule::ITEMS,
+            Self::Pattern => rule::PATTERN,
             _ => rule::SYNTAX,
         }
     }
@@ -146,6 +151,7 @@ impl FaultKind {
                     limits.max_key
                 );
             }
+            Self::Pattern => "a string matches a pattern rule that refuses it",
             Self::Items => return format!("more entries than the limit of {}", limits.max_items),
         };
         text.to_owned()
