@@ -9,7 +9,7 @@ use super::field::FieldKind;
 
 pub(super) use characters::{bidi, bidi_override, confusable, invisible, mixed, selectors, tags};
 pub(super) use command::{chain, substitution};
-pub(super) use place::{metadata, odd_host, parent, traversal};
+pub(super) use place::{odd_host, parent, traversal};
 
 /// A string to be tried against a rule.
 #[derive(Clone, Copy, Debug)]
@@ -81,13 +81,21 @@ pub(super) fn jndi(subject: &Subject<'_>) -> bool {
     let mut open: Vec<usize> = Vec::new();
     let mut pos = 0;
     while let Some(byte) = subject.text.get(pos) {
+        if open.is_empty() {
+            let Some(step) = memchr::memmem::find(&subject.text[pos..], b"${") else {
+                return false;
+            };
+            pos += step + 2;
+            open.push(out.len());
+            continue;
+        }
         pos += 1;
         match byte {
             b'$' if subject.text.get(pos) == Some(&b'{') => {
                 open.push(out.len());
                 pos += 1;
             }
-            b'}' if !open.is_empty() => {
+            b'}' => {
                 let start = open.pop().unwrap_or_default();
                 let inside = &out[start..];
                 if inside.starts_with(b"jndi:") {
@@ -102,7 +110,6 @@ pub(super) fn jndi(subject: &Subject<'_>) -> bool {
                 out.truncate(start);
                 out.extend_from_slice(&value);
             }
-            _ if open.is_empty() => {}
             byte => out.push(*byte),
         }
     }

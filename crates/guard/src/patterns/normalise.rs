@@ -3,6 +3,8 @@
 //!
 //! Time is linear: a fixed number of rounds, each one pass.
 
+use super::look::{UNICODE, look};
+
 /// Escapes inside escapes that are undone. Deployed decoders stack two (proxy and application) or three.
 const ROUNDS: usize = 4;
 
@@ -191,6 +193,10 @@ fn entity(rest: &[u8]) -> Option<(Decoded, usize)> {
 /// False: nothing to replace.
 fn fold(text: &[u8], out: &mut Vec<u8>) -> bool {
     out.clear();
+    if text.is_ascii() {
+        out.extend_from_slice(text);
+        return false;
+    }
     let mut changed = false;
     for chunk in text.utf8_chunks() {
         let mut plain = 0;
@@ -261,6 +267,32 @@ fn stand_in(character: char) -> StandIn {
         _ => return StandIn::Nothing,
     };
     StandIn::Ascii(ascii)
+}
+
+/// Whether `text`, which is UTF-8, has characters that stand for others or have no width. Honest text in many scripts has none,
+/// although its punctuation begins with the same bytes.
+pub(crate) fn has_stand_ins(text: &[u8]) -> bool {
+    let mut pos = 0;
+    while let Some(step) = text
+        .get(pos..)
+        .and_then(|rest| rest.iter().position(|byte| look(&[*byte]) & UNICODE != 0))
+    {
+        pos += step;
+        let len = match text[pos] {
+            0xf0.. => 4,
+            0xe0.. => 3,
+            _ => 2,
+        };
+        let character = text
+            .get(pos..pos + len)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .and_then(|text| text.chars().next());
+        if character.is_some_and(|character| stand_in(character) != StandIn::Nothing) {
+            return true;
+        }
+        pos += len;
+    }
+    false
 }
 
 /// Soft hyphen, joiners, directional marks, byte order mark, variation selectors, tags.

@@ -1,5 +1,6 @@
 //! The rules as data. Each class has its file; the order here is the order in which rules are tried.
 
+mod gate;
 mod injection;
 mod markup;
 mod place;
@@ -8,8 +9,9 @@ mod sql;
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use regex::bytes::{Regex, RegexBuilder};
+
+pub(super) use gate::GATE;
 
 use super::check::Subject;
 use super::field::FieldKind;
@@ -32,7 +34,8 @@ pub struct Rule {
     pub(super) any: u32,
     /// nor without one of these.
     pub(super) also: u32,
-    /// Lower-case literals without one of which no match is possible. Empty: the test is cheap enough to run at once.
+    /// Lower-case literals of at least four bytes, of which the first four are looked for: without one of them no match is
+    /// possible. Empty: the test is cheap enough to run at once.
     pub(super) literals: &'static [&'static str],
     pub(super) test: Test,
 }
@@ -96,10 +99,6 @@ pub(super) static ALL: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
                 Test::Regex(source) => compile(source),
                 Test::Check(_) => None,
             },
-            literals: match rule.literals {
-                [] => None,
-                literals => AhoCorasick::new(literals).ok(),
-            },
         })
         .collect()
 });
@@ -108,17 +107,10 @@ pub(super) static ALL: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
 pub(super) struct Compiled {
     pub(super) rule: &'static Rule,
     regex: Option<Regex>,
-    /// None: no literals, or too many to search for at once.
-    literals: Option<AhoCorasick>,
 }
 
 impl Compiled {
     pub(super) fn matches(&self, subject: &Subject<'_>) -> bool {
-        if let Some(literals) = &self.literals
-            && !literals.is_match(subject.text)
-        {
-            return false;
-        }
         match (&self.regex, &self.rule.test) {
             (Some(regex), _) => regex.is_match(subject.text),
             (None, Test::Check(check)) => check(subject),
@@ -176,7 +168,7 @@ mod tests {
             assert!(
                 rule.literals
                     .iter()
-                    .all(|literal| literal.len() > 1 && !literal.chars().any(char::is_uppercase))
+                    .all(|literal| literal.len() >= 4 && !literal.chars().any(char::is_uppercase))
             );
         }
     }

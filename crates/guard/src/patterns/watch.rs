@@ -1,5 +1,7 @@
 //! Tries the strings of a document against the rules while the scan walks over it.
 
+use std::sync::LazyLock;
+
 use crate::lex::{self, StringToken};
 use crate::pointer;
 use crate::scan::Observer;
@@ -7,14 +9,24 @@ use crate::stack::InlineStack;
 
 use super::check::Subject;
 use super::field::FieldKind;
-use super::look::{ENCODED, look};
-use super::normalise::{drop_sql_comments, normalise};
+use super::look::{ENCODED, SLASH, STAR, UNICODE, look};
+use super::normalise::{drop_sql_comments, has_stand_ins, normalise};
 use super::policy::{Acting, ToolPatterns};
-use super::rules::ALL;
+use super::rules::{ALL, GATE};
 use super::{Action, Class, Finding};
+
+static SQL_RULES: LazyLock<u64> = LazyLock::new(|| {
+    ALL.iter()
+        .enumerate()
+        .filter(|(_, compiled)| compiled.rule.class == Class::Sql)
+        .fold(0, |set, (at, _)| set | 1 << at)
+});
 
 /// Containers whose fields are kept without the heap.
 const INLINE_LEVELS: usize = 8;
+
+/// Strings up to this length are gated before their field is judged, longer ones after.
+const SHORT_BYTES: usize = 128;
 
 /// What holds for the strings of a field.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,6 +128,21 @@ impl<'a> Watch<'a> {
 
     #[inline(never)]
     fn closely(&mut self, open: usize, text: &[u8], classes: u32, candidates: u64, key: bool) -> bool {
+        let (mut classes, mut candidates) = (classes, candidates);
+        // A short string is gated in less time than its field takes to judge.
+        if text.len() <= SHORT_BYTES {
+            candidates = self.gate(candidates, text, classes);
+            if candidates == 0 && classes & ENCODED == 0 {
+                return true;
+            }
+        }
+        if classes & UNICODE != 0 && !has_stand_ins(text) {
+            classes &= !UNICODE;
+            candidates &= self.tool.candidates(classes);
+            if candidates == 0 && classes & ENCODED == 0 {
+                return true;
+            }
+        }
         let depth = self.levels.len();
         let context = self.context(if key { depth - 1 } else { depth });
         let kind = match context.kind {
@@ -146,7 +173,10 @@ impl<'a> Watch<'a> {
         candidates: u64,
         buffers: &mut Buffers,
     ) -> bool {
-        let candidates = candidates & string.acting.any();
+        let mut candidates = candidates & string.acting.any();
+        if text.len() > SHORT_BYTES {
+            candidates = self.gate(candidates, text, classes);
+        }
         if candidates != 0 {
             buffers.lower.clear();
             buffers.lower.extend_from_slice(text);
@@ -167,7 +197,9 @@ impl<'a> Watch<'a> {
         {
             return true;
         }
-        let candidates = self.tool.candidates(look(&buffers.normal)) & string.acting.any() & !string.done;
+        let classes = look(&buffers.normal);
+        let candidates = self.tool.candidates(classes) & string.acting.any() & !string.done;
+        let candidates = self.gate(candidates, &buffers.normal, classes);
         let subject = Subject {
             text: &buffers.normal,
             original: text,
@@ -175,6 +207,15 @@ impl<'a> Watch<'a> {
             kind: string.kind,
         };
         candidates == 0 || self.rules(string, candidates, subject, &mut buffers.spare)
+    }
+
+    /// Drops candidates whose literals do not occur. SQL comments may part a literal: with them, rules of SQL all stay.
+    fn gate(&self, candidates: u64, text: &[u8], classes: u32) -> u64 {
+        let passed = GATE.pass(candidates, text);
+        if passed != candidates && classes & SLASH != 0 && classes & STAR != 0 {
+            return passed | (candidates & *SQL_RULES);
+        }
+        passed
     }
 
     /// Runs the candidates over one view of a string, those that may refuse it first.

@@ -1,7 +1,7 @@
 //! Commands behind shell operators.
 
 use super::{Subject, run};
-use crate::patterns::rules::{COMMAND, PATH, URL};
+use crate::patterns::rules::{COMMAND, PATH, TEXT, URL};
 
 /// Longest command name and argument that are looked at, in bytes.
 const WORD_BYTES: usize = 48;
@@ -117,12 +117,11 @@ fn is_telling(word: &[u8]) -> bool {
 pub(in crate::patterns) fn chain(subject: &Subject<'_>) -> bool {
     let text = subject.text;
     let url = subject.is_one_of(URL);
+    // Prose has lines.
+    let lines = !subject.is_one_of(TEXT);
     let mut pos = 0;
-    while let Some(at) = text
-        .get(pos..)
-        .and_then(|rest| rest.iter().position(|byte| is_operator(*byte)))
-    {
-        let start = pos + at;
+    while let Some(at) = next_operator(text, pos, lines) {
+        let start = at;
         pos = run(text, start, usize::MAX, is_operator);
         // In addresses, single ampersands and semicolons part parameters.
         let separator = url && pos - start == 1 && matches!(text[start], b'&' | b';');
@@ -138,6 +137,17 @@ pub(in crate::patterns) fn chain(subject: &Subject<'_>) -> bool {
         pos = end;
     }
     false
+}
+
+fn next_operator(text: &[u8], pos: usize, lines: bool) -> Option<usize> {
+    let rest = text.get(pos..)?;
+    let at = if lines {
+        // Values of one line are short: no need for speed.
+        rest.iter().position(|byte| is_operator(*byte))
+    } else {
+        memchr::memchr3(b';', b'|', b'&', rest)
+    };
+    at.map(|at| pos + at)
 }
 
 fn is_operator(byte: u8) -> bool {

@@ -95,7 +95,8 @@ pub(in crate::patterns) fn traversal(subject: &Subject<'_>) -> bool {
 }
 
 pub(in crate::patterns) fn parent(subject: &Subject<'_>) -> bool {
-    walk(path_part(subject.text), subject.is_one_of(URL | COMMAND)).above >= 1
+    memchr::memmem::find(subject.text, b"..").is_some()
+        && walk(path_part(subject.text), subject.is_one_of(URL | COMMAND)).above >= 1
 }
 
 /// The hosts of the addresses in a text, without user information and port.
@@ -148,23 +149,7 @@ fn number_host(host: &[u8]) -> Option<(u32, bool)> {
     Some((u32::try_from(address).ok()?, plain && count == 4))
 }
 
-/// Metadata services: link-local 169.254.0.0/16 (most clouds and container services), Alibaba's, and the names.
-pub(in crate::patterns) fn metadata(subject: &Subject<'_>) -> bool {
-    const NAMES: [&[u8]; 6] = [
-        b"169.254.169.254",
-        b"169.254.170.2",
-        b"metadata.google.internal",
-        b"100.100.100.200",
-        b"fd00:ec2::254",
-        b"::ffff:a9fe:",
-    ];
-    NAMES
-        .iter()
-        .any(|name| memchr::memmem::find(subject.text, name).is_some())
-        || hosts(subject.text)
-            .any(|host| number_host(host).is_some_and(|(address, _)| address >> 16 == 0xa9fe))
-}
-
+/// Hosts that filters and systems read differently.
 pub(in crate::patterns) fn odd_host(subject: &Subject<'_>) -> bool {
     hosts(subject.text).any(|host| {
         number_host(host).is_some_and(|(_, plain)| !plain)

@@ -4,7 +4,7 @@ use super::{
     COMMAND, CONTENT, DATA, EVERYWHERE, HEADER, KEY, NAME, PATH, QUERY, Rule, SHELL, SHORT, SQL, TEXT, Test,
     URL,
 };
-use crate::patterns::look::{BACKSLASH, COLON, LETTERS, LINE, NUL, PAREN, PERCENT, UNICODE};
+use crate::patterns::look::{AMP, COLON, EQUALS, LETTERS, LINE, NUL, PAREN, PIPE, STAR, UNICODE};
 use crate::patterns::{Class, Severity, check};
 
 pub(super) static RULES: &[Rule] = &[
@@ -31,13 +31,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: DATA,
         any: LINE,
         also: COLON,
-        literals: &[
-            "set-cookie",
-            "location",
-            "content-length",
-            "transfer-encoding",
-            "bcc",
-        ],
+        literals: &["set-c", "location", "content-l", "transfer", "bcc:"],
         test: Test::Regex(
             r"^[^\r\n]{0,200}(?:\r\n|\n\r)(?:set-cookie:\s*\w+=|location:\s*https?:|content-length:\s*\d|transfer-encoding:\s*chunked|bcc:\s*\S+@)[^\r\n]*$",
         ),
@@ -74,7 +68,7 @@ pub(super) static RULES: &[Rule] = &[
         block: SHORT & !COMMAND,
         flag: TEXT,
         any: PAREN,
-        also: PAREN | PERCENT | BACKSLASH,
+        also: EQUALS | PIPE | AMP | STAR,
         literals: &[],
         test: Test::Regex(
             r"^[^(]*\)+\s*\(+\s*(?:[|&!]\s*[()]|[|&!]*\w+\s*[~<>]?=|[|&!]*\(*\w+=)|^[^(]*\*\)+[\x00]?$",

@@ -1,7 +1,7 @@
 //! Script, XML entities.
 
 use super::{CONTENT, DATA, EVERYWHERE, HEADER, KEY, NAME, PATH, QUERY, Rule, SHORT, TEXT, Test, URL};
-use crate::patterns::look::{AMP, BRACE, COLON, DOT, EQUALS, GT, LT, PAREN, QUOTE, SLASH, SPACE};
+use crate::patterns::look::{AMP, AT, BRACE, COLON, DIGIT, DOLLAR, DOT, EQUALS, GT, HASH, LT, PAREN, QUOTE, SLASH, SPACE};
 use crate::patterns::{Class, Severity, check};
 
 const PAGE: u16 = SHORT | TEXT;
@@ -42,7 +42,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: QUOTE,
         also: EQUALS,
-        literals: &[],
+        literals: &["oner", "onlo", "oncl", "onfo", "onbl", "onmo", "onke", "onpo", "onto", "onst", "onan", "onin", "onch", "onsu", "onbe", "onac", "onpa"],
         test: Test::Regex(
             r#"["'`][^<>"'`]{0,40}[\s/]on(?:error|load|click|focus|blur|mouse[a-z]+|key[a-z]+|pointer[a-z]+|toggle|start|animation[a-z]+|input|change|submit|begin|activate|pageshow)\s*=\s*["'`]?[a-z]"#,
         ),
@@ -56,7 +56,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: COLON,
         also: PAREN | SLASH | COLON,
-        literals: &["script", "data"],
+        literals: &["crip", "ript", "data:"],
         test: Test::Regex(
             r#"j\s*a\s*v\s*a\s*s\s*c\s*r\s*i\s*p\s*t\s*:\s?[^\s]*[(=`/]|\bvbscript:\s?\w+\s*[("]|\bdata:(?:text/html|application/xhtml\+xml|image/svg\+xml)[^\s]{0,40}[,;][^\s]*(?:<|phn|pht|base64,[a-z0-9+/]{12})"#,
         ),
@@ -96,15 +96,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "Code of a page that reads its cookies, storage or encoded payloads.",
         block: PAGE & !TEXT,
         flag: TEXT,
-        any: DOT | PAREN,
-        also: PAREN | EQUALS | DOT,
-        literals: &[
-            "document.cookie",
-            "fromcharcode",
-            "eval(",
-            "localstorage",
-            "document.domain",
-        ],
+        any: PAREN | EQUALS,
+        also: DOT | PAREN,
+        literals: &["document.cookie", "fromcharcode", "eval(", "localstorage", "document.domain"],
         test: Test::Regex(
             r#"document\.(?:cookie|domain)\b|string\.fromcharcode\s*\(|\beval\s*\(\s*(?:atob|unescape|string|name|location)|localstorage\.getitem\s*\("#,
         ),
@@ -155,8 +149,8 @@ pub(super) static RULES: &[Rule] = &[
         block: EVERYWHERE & !CONTENT,
         flag: CONTENT,
         any: BRACE,
-        also: COLON,
-        literals: &["${"],
+        also: DOLLAR,
+        literals: &[],
         test: Test::Check(check::jndi),
     },
     Rule {
@@ -166,29 +160,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "A template expression that reaches into the engine or runs code.",
         block: PAGE,
         flag: 0,
-        any: BRACE | LT | PAREN,
+        any: BRACE | LT | AT | HASH,
         also: PAREN | DOT | BRACE,
-        literals: &[
-            "__",
-            "constructor",
-            "runtime",
-            "popen",
-            "system",
-            "exec",
-            "require(",
-            "filter",
-            "processbuilder",
-            "#set",
-            "{php}",
-            "passthru",
-            "file.",
-            "load(",
-            "open(",
-            "(1+",
-            "diagnostics",
-            "env.",
-            "_self",
-        ],
+        literals: &["__cl", "__in", "__gl", "__im", "__mr", "__ba", "__bu", "__su", "__di", "__se", "constructor", "runtime", "popen", "system", "exec", "require", "passthru", "file.", "io.p", "java.", "freemarker", "diagnostics", "_self", "subcl", "processbuilder", "#set", "{php", "spawn", "eval", "_templ", "child_"],
         test: Test::Regex(
             r#"(?:\{\{|\{%|[$#*@]\{|<%|@\()[^\n]*?(?:__\w+__|\bconstructor\b|\bgetruntime\b|java\.lang|java\.io|\bpopen\b|\b(?:system|exec|execsync|passthru|shell_exec|eval|spawn)\s*[('"\]]|\brequire\s*\(|child_process|_self\b|subclasses|processbuilder|freemarker\.template|\bfile\.(?:open|read)|\bio\.popen|diagnostics\.process|_templatereference)|#set\s*\(\s*\$[^\n]*class|\{php\}"#,
         ),
@@ -200,9 +174,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "Arithmetic in a template expression, as probes for template injection send it.",
         block: PAGE,
         flag: 0,
-        any: BRACE | LT | PAREN,
-        also: super::super::look::DIGIT,
-        literals: &["{{", "${", "#{", "<%", "*{", "@("],
+        any: BRACE | LT | AT,
+        also: DIGIT,
+        literals: &[],
         test: Test::Regex(
             r#"(?:\{\{|[$#*@]\{|<%|@\()[\s=-]*['"(]?\d+['")]?\s*[*+/-]\s*['"(]?\d+['")]?\s*(?:\}|%>|\))"#,
         ),
@@ -216,7 +190,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: PATH | URL | NAME | HEADER | KEY | QUERY,
         any: BRACE | LT,
         also: BRACE | LT,
-        literals: &["{{", "${", "#{", "<%", "{%"],
+        literals: &[],
         test: Test::Regex(r"\{\{[^}]*\}\}|[$#]\{[^}]*\}|<%[^%]*%>|\{%[^%]*%\}"),
     },
 ];

@@ -36,12 +36,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "A file that holds credentials or the state of the system, such as /etc/shadow, private keys, /proc/self.",
         block: PATH | URL | KEY,
         flag: NAME | COMMAND | SHELL | TEXT | QUERY | HEADER,
-        any: SLASH | BACKSLASH | DOT,
+        any: SLASH | BACKSLASH | UNDERSCORE | TILDE,
         also: SLASH | BACKSLASH | TILDE | UNDERSCORE | DOT,
-        literals: &[
-            "etc", "proc", "ssh", "id_rsa", ".aws", ".kube", "history", "config", "win.ini", "boot.ini",
-            "web-inf", ".env", "ntds", "var/log", "root",
-        ],
+        literals: &["etc/", "etc\\", "proc/", "ssh/", "ssh\\", "id_r", "id_e", "id_d", ".aws", ".kub", "history", "tem32", "win.", "boot.", "web-", ".env", "ntds", "root"],
         test: Test::Regex(
             r"(?:^|[/\\])etc[/\\]+(?:passwd|shadow|gshadow|sudoers|ssh[/\\])|(?:^|/)proc/+(?:self|\d+)/+(?:environ|root|mem|maps|fd|cmdline|cwd)|[/\\]\.ssh[/\\]|\bid_(?:rsa|ed25519|ecdsa|dsa)(?:$|[^.\w])|\.aws[/\\]+credentials|\.kube[/\\]+config|\.(?:bash|zsh|mysql|psql)_history\b|system32[/\\]+(?:config|drivers[/\\]+etc)|\bwin\.ini\b|\bboot\.ini\b|\bweb-inf[/\\]|\bntds\.dit\b|\.\.[/\\]+\.env\b|(?:^|/)root/+\.",
         ),
@@ -55,9 +52,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: DATA,
         any: COLON,
         also: SLASH,
-        literals: &[
-            "php:", "phar:", "expect:", "zip:", "jar:", "glob:", "ogg:", "ssh2.",
-        ],
+        literals: &["php:", "phar:", "expect:", "zip:", "jar:", "glob:", "ogg:", "ssh2.", "compress."],
         test: Test::Regex(
             r"(?:^|[\s'\x22=])(?:php|phar|expect|zip|glob|ogg|compress\.\w+|ssh2\.\w+)://|(?:^|[\s'\x22=])jar:[a-z]+:",
         ),
@@ -71,7 +66,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: BACKSLASH | COLON,
         also: BACKSLASH | COLON,
-        literals: &["\\\\?\\", "\\\\.\\", "::$"],
+        literals: &["\\\\?\\", "\\\\.\\", "::$d", "::$i"],
         test: Test::Regex(r"^\\\\[?.]\\|::\$(?:data|index_allocation)\b"),
     },
     Rule {
@@ -83,16 +78,8 @@ pub(super) static RULES: &[Rule] = &[
         flag: TEXT | DATA,
         any: DOT | COLON | DIGIT,
         also: SLASH | DOT | COLON,
-        literals: &[
-            "169.254",
-            "metadata",
-            "100.100.100.200",
-            "fd00:ec2",
-            "a9fe",
-            "0xa9",
-            "//",
-        ],
-        test: Test::Check(check::metadata),
+        literals: &["169.254", "metadata", "100.100", "fd00", "a9fe"],
+        test: Test::Regex(r"\b169\.254\.\d|\bmetadata\.(?:google\.internal|goog\b|azure)|\b100\.100\.100\.200\b|fd00:ec2::254|::ffff:a9fe:"),
     },
     Rule {
         id: "pattern.ssrf.notation",
@@ -103,7 +90,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: TEXT | COMMAND | SHELL,
         any: COLON,
         also: SLASH,
-        literals: &["//"],
+        literals: &[],
         test: Test::Check(check::odd_host),
     },
     Rule {
@@ -127,7 +114,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: URL,
         any: AT,
         also: SLASH,
-        literals: &["://"],
+        literals: &[],
         test: Test::Regex(r"^[a-z]+://[\w-]+(?:\.[\w-]+)+(?::\d+)?@"),
     },
 ];

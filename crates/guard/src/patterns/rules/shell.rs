@@ -6,7 +6,7 @@ use super::{
     CODE, COMMAND, DATA, EVERYWHERE, HEADER, KEY, NAME, PATH, QUERY, Rule, SHELL, SQL, TEXT, Test, URL,
 };
 use crate::patterns::look::{
-    AMP, BACKSLASH, COLON, DASH, DOLLAR, DOT, GT, LINE, PAREN, PIPE, SEMI, SLASH, SPACE, TICK,
+    AMP, BACKSLASH, COLON, DASH, DOLLAR, DOT, GT, LINE, PAREN, PIPE, SEMI, SLASH, SPACE, TICK, TILDE,
 };
 use crate::patterns::{Class, Severity, check};
 
@@ -47,7 +47,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: SHELL,
         any: DOLLAR,
         also: DOLLAR,
-        literals: &["ifs"],
+        literals: &["$ifs", "{ifs"],
         test: Test::Regex(r"\$(?:\{ifs[^}]{0,16}\}|ifs(?:\$\d|\b))"),
     },
     Rule {
@@ -57,9 +57,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "A shell that is handed to another host over a socket.",
         block: EVERYWHERE & !(CONTENT | DATA | SQL),
         flag: CONTENT | DATA,
-        any: SLASH | DASH | PAREN | DOT,
+        any: SLASH | DASH | PAREN,
         also: SPACE | SLASH | PAREN | DOT,
-        literals: &["/dev/tcp", "/dev/udp", "nc", "bash", "socket", "socat", "telnet"],
+        literals: &["/dev/", "nc -", "ncat", "netcat", "/bin", " -e ", " -c ", "--ex", "bash", "sock", "socat", "mkfifo"],
         test: Test::Regex(
             r"/dev/(?:tcp|udp)/[\w.$-]+/|\b(?:nc|ncat|netcat)\b[^\n|;]*\s(?:-[a-z]*[ec]\s|--exec\s|/bin/(?:ba)?sh)|\bbash\s+-i\b[^\n]*>&|\bsocket\.socket\([^\n]*\.connect\(\(|\bmkfifo\s[^\n]*\b(?:nc|telnet)\b|\buse\s+socket\s*;[^\n]*exec|\bsockets\.tcpclient\b|\bsocat\s[^\n]*exec:|\bfsockopen\s*\([^\n]*(?:exec|proc_open)",
         ),
@@ -71,18 +71,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "A command that destroys the machine: removes / or the home, overwrites disks, forks without end.",
         block: EVERYWHERE & !(CONTENT | DATA | SQL | TEXT),
         flag: TEXT,
-        any: SLASH | COLON | super::super::look::TILDE | DASH | GT,
+        any: SLASH | COLON | TILDE | DASH | GT,
         also: SPACE | COLON | PAREN | DOLLAR,
-        literals: &[
-            "rm",
-            "mkfs",
-            "of=/dev",
-            "/dev/sd",
-            "/dev/nvme",
-            ":()",
-            "chmod",
-            "format",
-        ],
+        literals: &["rm -", "mkfs", "/dev/", "of=/", ":(){", ": ()", "chmod"],
         test: Test::Regex(
             r"\brm\s+(?:-[\w=-]+\s+)*-(?:[a-z]*r[a-z]*f|[a-z]*f[a-z]*r)[a-z]*\s+(?:-[\w=-]+\s+)*(?:/|~|\$home|/\*|~/\*?)\s*(?:$|[;&|]|-|\*)|:\s*\(\)\s*\{\s*:\s*\|\s*:|\bmkfs(?:\.\w+)?\s+[^\n]*/dev/|\bdd\s[^\n]*\bof=/dev/(?:sd|nvme|hd|vd|xvd|mmcblk)|>\s*/dev/(?:sd[a-z]|nvme)|\bchmod\s+-r\s+[0-7]{3,4}\s+/(?:\s|$)",
         ),
@@ -96,7 +87,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: TEXT,
         any: GT | PIPE,
         also: SLASH | DOT,
-        literals: &["authorized_keys", "/etc/", "tee"],
+        literals: &["authorized_keys", "etc/"],
         test: Test::Regex(
             r"(?:>>?|\btee\s+(?:-a\s+)?)\s*['\x22]?(?:\S*/)?(?:authorized_keys\b|etc/(?:passwd|shadow|sudoers|cron|ld\.so\.preload|profile\.d))",
         ),
@@ -110,7 +101,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: SHELL | TEXT,
         any: PIPE | PAREN,
         also: SPACE | PAREN,
-        literals: &["curl", "wget", "base64", "iex", "invoke-expression"],
+        literals: &["curl", "wget", "base64", "iex(", "iex ", "invoke-e"],
         test: Test::Regex(
             r"\b(?:curl|wget|base64)\b[^\n]*\|\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\b(?:iex|invoke-expression)\s*\(",
         ),
@@ -124,7 +115,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: DASH | COLON,
         also: DASH | COLON,
-        literals: &["--", "-o", "ext::", "-v"],
+        literals: &["--up", "--re", "--us", "--to", "--ch", "--pr", "--ex", "prox", "ext:", " -v "],
         test: Test::Regex(
             r"--(?:upload-pack|receive-pack|use-askpass|to-command|checkpoint-action|privileged)\b|-o\s?proxycommand|^\s*ext::|\s-v\s+/:|--exec=",
         ),

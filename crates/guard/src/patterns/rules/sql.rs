@@ -2,7 +2,7 @@
 
 use super::{COMMAND, HEADER, KEY, NAME, PATH, QUERY, Rule, SHORT, SQL, TEXT, Test, URL};
 use crate::patterns::look::{
-    DIGIT, DOLLAR, EQUALS, GT, LT, PAREN, PERCENT, PIPE, QUOTE, SEMI, SLASH, SPACE, STAR, UNDERSCORE,
+    AT, DASH, DIGIT, DOLLAR, DOT, EQUALS, GT, HASH, LT, PAREN, PERCENT, PIPE, QUOTE, SEMI, SLASH, SPACE, STAR, UNDERSCORE,
 };
 use crate::patterns::{Class, Severity, check};
 
@@ -16,9 +16,21 @@ pub(super) static RULES: &[Rule] = &[
         catches: "OR or AND with a condition that is always true or false, as in ' OR '1'='1.",
         block: VALUE,
         flag: 0,
-        any: EQUALS | LT | GT | QUOTE | super::super::look::DASH,
+        any: EQUALS | LT | GT,
         also: QUOTE | DIGIT,
-        literals: &["or", "and", "||", "&&"],
+        literals: &[],
+        test: Test::Check(check::tautology),
+    },
+    Rule {
+        id: "pattern.sql.constant",
+        class: Class::Sql,
+        severity: Severity::High,
+        catches: "A quote that ends a string, then OR or AND with a constant or LIKE, as in ' OR 1 and ' OR 'a' LIKE 'a.",
+        block: VALUE,
+        flag: 0,
+        any: QUOTE,
+        also: SPACE | PIPE,
+        literals: &["like", "true", "or 1", "or 2", "or '", "and 1", "and 0"],
         test: Test::Check(check::tautology),
     },
     Rule {
@@ -44,10 +56,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: SEMI,
         also: SPACE | PAREN,
-        literals: &[
-            "drop", "delete", "update", "insert", "alter", "create", "truncate", "exec", "declare",
-            "shutdown", "grant", "select", "waitfor",
-        ],
+        literals: &["drop", "delete", "update", "insert", "alter", "create", "truncate", "exec", "declare", "shutdown", "grant", "select", "waitfor"],
         test: Test::Regex(
             r"(?:\d|['\x22)]|^|\w)\s*;~?(?:drop~(?:table|database|user|view|index|schema|column|procedure)~\w|delete~from~\w|update~[\w.]+~set~|insert~into~\w|alter~(?:table|user|database|login|role)~|create~(?:table|user|login|function|trigger)~|truncate~(?:table~)?\w+\s*(?:;|-|$)|exec(?:ute)?(?:~|\()(?:xp_|sp_|immediate|master|\(|')|declare~@|shutdown(?:~with|\s*(?:;|-|$))|grant~all|waitfor~delay|select~[^\n;]*(?:~from~|pg_|\(|@@))",
         ),
@@ -60,8 +69,8 @@ pub(super) static RULES: &[Rule] = &[
         block: (SHORT & !COMMAND) & !URL,
         flag: 0,
         any: QUOTE,
-        also: super::super::look::DASH | super::super::look::HASH | STAR,
-        literals: &["--", "#", "/*"],
+        also: DASH | HASH | STAR,
+        literals: &[],
         test: Test::Regex(r"['\x22]\)*[\s;+]*(?:--|#|/\*)[\s+-]*$"),
     },
     Rule {
@@ -87,15 +96,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: SQL,
         any: PAREN | UNDERSCORE | QUOTE,
         also: PAREN | UNDERSCORE | QUOTE,
-        literals: &[
-            "file",
-            "xp_",
-            "sp_",
-            "load_extension",
-            "utl_",
-            "dbms_ldap",
-            "program",
-        ],
+        literals: &["load_f", "outfile", "dumpfile", "xp_c", "xp_d", "xp_r", "sp_o", "sp_c", "sp_e", "load_e", "utl_", "dbms_ldap", "program"],
         test: Test::Regex(
             r"\bload_file\s*\(|\binto~(?:out|dump)file~?['\x22]|\bxp_(?:cmdshell|dirtree|regread)\b|\bsp_(?:oacreate|configure|execute_external_script)\b|\bload_extension\s*\(|\butl_(?:http|inaddr|file|smtp)\.|\bdbms_ldap\.|\bcopy~[\w.()]+~(?:from|to)~program\b",
         ),
@@ -107,19 +108,9 @@ pub(super) static RULES: &[Rule] = &[
         catches: "Reads the catalog, version or accounts of a database where a value was expected.",
         block: PATH | NAME | URL | HEADER,
         flag: QUERY | TEXT,
-        any: PAREN | UNDERSCORE | DOLLAR | super::super::look::AT,
-        also: SPACE | PAREN | UNDERSCORE | super::super::look::DOT,
-        literals: &[
-            "extractvalue",
-            "updatexml",
-            "information_schema",
-            "mysql.user",
-            "pg_shadow",
-            "sqlite_master",
-            "v$version",
-            "sysobjects",
-            "@@",
-        ],
+        any: PAREN | UNDERSCORE | DOLLAR | AT,
+        also: SPACE | PAREN | UNDERSCORE | DOT,
+        literals: &["extractvalue", "updatexml", "information_schema", "mysql.", "pg_s", "sqlite_m", "v$ver", "sysobj", "all_t", "@@ve", "@@da", "@@ho"],
         test: Test::Regex(
             r"\b(?:extractvalue|updatexml)\s*\(|\binformation_schema\.(?:tables|columns|schemata)\b|\bfrom~(?:mysql\.user|pg_shadow|sqlite_master|v\$version|sysobjects|all_tables)\b|@@(?:version|datadir|hostname)\b",
         ),
@@ -185,7 +176,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: UNDERSCORE,
         also: UNDERSCORE,
-        literals: &[],
+        literals: &["__pr"],
         test: Test::Check(check::prototype),
     },
 ];
