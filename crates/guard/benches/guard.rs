@@ -7,7 +7,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ferromcp_guard::{
-    CompiledSchema, Guard, PatternConfig, PatternPolicy, ScanLimits, ToolGuard, members, scan, scan_bytes,
+    CompiledSchema, Guard, PatternConfig, PatternPolicy, Redactor, ScanLimits, Sensitive, ToolGuard, members,
+    scan, scan_bytes,
 };
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -191,6 +192,41 @@ fn hostile(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Redaction of results: honest ones, one with secrets, and text made to cost.
+fn redaction(criterion: &mut Criterion) {
+    let redactor = Redactor::new(&Sensitive::ALL);
+    let mut cases: Vec<(&str, String)> = samples();
+    let secrets =
+        "Ann <ann@example.com> paid with 4111 1111 1111 1111; password=hunter2hunter2\n".repeat(120);
+    cases.push(("10 KB of secrets", json!({"text": secrets}).to_string()));
+    for (name, unit) in [
+        ("hostile @", "a@"),
+        ("hostile digits", "1 "),
+        ("hostile eyJ", "eyJ"),
+        ("hostile IBAN", "DE12 "),
+    ] {
+        cases.push((
+            name,
+            json!({"text": unit.repeat(10_000 / unit.len())}).to_string(),
+        ));
+        cases.push((
+            name,
+            json!({"text": unit.repeat(100_000 / unit.len())}).to_string(),
+        ));
+    }
+    for (name, text) in cases {
+        let mut group = criterion.benchmark_group(format!("redact {name} ({})", text.len()));
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function("redact", |bencher| {
+            bencher.iter(|| redactor.redact(black_box(&text)).unwrap())
+        });
+        group.bench_function("scan", |bencher| {
+            bencher.iter(|| scan(black_box(&text), &ScanLimits::UNBOUNDED).unwrap());
+        });
+        group.finish();
+    }
+}
+
 fn schemas(criterion: &mut Criterion) {
     let echo = json!({
         "type": "object", "properties": {"msg": {"type": "string"}}, "required": ["msg"], "additionalProperties": false
@@ -238,5 +274,5 @@ fn schemas(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scans, patterns, hostile, schemas);
+criterion_group!(benches, scans, patterns, hostile, redaction, schemas);
 criterion_main!(benches);

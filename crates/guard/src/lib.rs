@@ -15,6 +15,7 @@ mod limits;
 mod members;
 mod patterns;
 mod pointer;
+mod redact;
 mod scan;
 mod schema;
 mod stack;
@@ -27,6 +28,7 @@ pub use patterns::{
     Action, Class, FieldKind, Finding, MAX_SCOPES, PatternConfig, PatternPolicy, PolicyError, Rule, Scope,
     Select, Severity, ToolPatterns, rules,
 };
+pub use redact::{Redacted, Redactor, Sensitive};
 pub use scan::{Kind, Scanned, scan, scan_bytes};
 pub use schema::{
     CompiledSchema, MAX_ISSUES, MAX_PATTERNS, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, MAX_SUBSCHEMAS, MAX_VISITS,

@@ -4,5 +4,7 @@
 mod corpora;
 mod members;
 mod oracle;
+mod patterns;
+mod redact;
 mod scan;
 mod schema;

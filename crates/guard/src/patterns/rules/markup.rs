@@ -1,7 +1,9 @@
 //! Script, XML entities.
 
 use super::{CONTENT, DATA, EVERYWHERE, HEADER, KEY, NAME, PATH, QUERY, Rule, SHORT, TEXT, Test, URL};
-use crate::patterns::look::{AMP, AT, BRACE, COLON, DIGIT, DOLLAR, DOT, EQUALS, GT, HASH, LT, PAREN, QUOTE, SLASH, SPACE};
+use crate::patterns::look::{
+    AMP, AT, BRACE, COLON, DIGIT, DOLLAR, DOT, EQUALS, GT, HASH, LT, PAREN, QUOTE, SLASH, SPACE,
+};
 use crate::patterns::{Class, Severity, check};
 
 const PAGE: u16 = SHORT | TEXT;
@@ -42,7 +44,10 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: QUOTE,
         also: EQUALS,
-        literals: &["oner", "onlo", "oncl", "onfo", "onbl", "onmo", "onke", "onpo", "onto", "onst", "onan", "onin", "onch", "onsu", "onbe", "onac", "onpa"],
+        literals: &[
+            "oner", "onlo", "oncl", "onfo", "onbl", "onmo", "onke", "onpo", "onto", "onst", "onan", "onin",
+            "onch", "onsu", "onbe", "onac", "onpa",
+        ],
         test: Test::Regex(
             r#"["'`][^<>"'`]{0,40}[\s/]on(?:error|load|click|focus|blur|mouse[a-z]+|key[a-z]+|pointer[a-z]+|toggle|start|animation[a-z]+|input|change|submit|begin|activate|pageshow)\s*=\s*["'`]?[a-z]"#,
         ),
@@ -98,7 +103,13 @@ pub(super) static RULES: &[Rule] = &[
         flag: TEXT,
         any: PAREN | EQUALS,
         also: DOT | PAREN,
-        literals: &["document.cookie", "fromcharcode", "eval(", "localstorage", "document.domain"],
+        literals: &[
+            "document.cookie",
+            "fromcharcode",
+            "eval(",
+            "localstorage",
+            "document.domain",
+        ],
         test: Test::Regex(
             r#"document\.(?:cookie|domain)\b|string\.fromcharcode\s*\(|\beval\s*\(\s*(?:atob|unescape|string|name|location)|localstorage\.getitem\s*\("#,
         ),
@@ -162,7 +173,39 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: BRACE | LT | AT | HASH,
         also: PAREN | DOT | BRACE,
-        literals: &["__cl", "__in", "__gl", "__im", "__mr", "__ba", "__bu", "__su", "__di", "__se", "constructor", "runtime", "popen", "system", "exec", "require", "passthru", "file.", "io.p", "java.", "freemarker", "diagnostics", "_self", "subcl", "processbuilder", "#set", "{php", "spawn", "eval", "_templ", "child_"],
+        literals: &[
+            "__cl",
+            "__in",
+            "__gl",
+            "__im",
+            "__mr",
+            "__ba",
+            "__bu",
+            "__su",
+            "__di",
+            "__se",
+            "constructor",
+            "runtime",
+            "popen",
+            "system",
+            "exec",
+            "require",
+            "passthru",
+            "file.",
+            "io.p",
+            "java.",
+            "freemarker",
+            "diagnostics",
+            "_self",
+            "subcl",
+            "processbuilder",
+            "#set",
+            "{php",
+            "spawn",
+            "eval",
+            "_templ",
+            "child_",
+        ],
         test: Test::Regex(
             r#"(?:\{\{|\{%|[$#*@]\{|<%|@\()[^\n]*?(?:__\w+__|\bconstructor\b|\bgetruntime\b|java\.lang|java\.io|\bpopen\b|\b(?:system|exec|execsync|passthru|shell_exec|eval|spawn)\s*[('"\]]|\brequire\s*\(|child_process|_self\b|subclasses|processbuilder|freemarker\.template|\bfile\.(?:open|read)|\bio\.popen|diagnostics\.process|_templatereference)|#set\s*\(\s*\$[^\n]*class|\{php\}"#,
         ),

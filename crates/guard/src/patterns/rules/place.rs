@@ -38,7 +38,10 @@ pub(super) static RULES: &[Rule] = &[
         flag: NAME | COMMAND | SHELL | TEXT | QUERY | HEADER,
         any: SLASH | BACKSLASH | UNDERSCORE | TILDE,
         also: SLASH | BACKSLASH | TILDE | UNDERSCORE | DOT,
-        literals: &["etc/", "etc\\", "proc/", "ssh/", "ssh\\", "id_r", "id_e", "id_d", ".aws", ".kub", "history", "tem32", "win.", "boot.", "web-", ".env", "ntds", "root"],
+        literals: &[
+            "etc/", "etc\\", "proc/", "ssh/", "ssh\\", "id_r", "id_e", "id_d", ".aws", ".kub", "history",
+            "tem32", "win.", "boot.", "web-", ".env", "ntds", "root",
+        ],
         test: Test::Regex(
             r"(?:^|[/\\])etc[/\\]+(?:passwd|shadow|gshadow|sudoers|ssh[/\\])|(?:^|/)proc/+(?:self|\d+)/+(?:environ|root|mem|maps|fd|cmdline|cwd)|[/\\]\.ssh[/\\]|\bid_(?:rsa|ed25519|ecdsa|dsa)(?:$|[^.\w])|\.aws[/\\]+credentials|\.kube[/\\]+config|\.(?:bash|zsh|mysql|psql)_history\b|system32[/\\]+(?:config|drivers[/\\]+etc)|\bwin\.ini\b|\bboot\.ini\b|\bweb-inf[/\\]|\bntds\.dit\b|\.\.[/\\]+\.env\b|(?:^|/)root/+\.",
         ),
@@ -52,7 +55,17 @@ pub(super) static RULES: &[Rule] = &[
         flag: DATA,
         any: COLON,
         also: SLASH,
-        literals: &["php:", "phar:", "expect:", "zip:", "jar:", "glob:", "ogg:", "ssh2.", "compress."],
+        literals: &[
+            "php:",
+            "phar:",
+            "expect:",
+            "zip:",
+            "jar:",
+            "glob:",
+            "ogg:",
+            "ssh2.",
+            "compress.",
+        ],
         test: Test::Regex(
             r"(?:^|[\s'\x22=])(?:php|phar|expect|zip|glob|ogg|compress\.\w+|ssh2\.\w+)://|(?:^|[\s'\x22=])jar:[a-z]+:",
         ),
@@ -79,7 +92,9 @@ pub(super) static RULES: &[Rule] = &[
         any: DOT | COLON | DIGIT,
         also: SLASH | DOT | COLON,
         literals: &["169.254", "metadata", "100.100", "fd00", "a9fe"],
-        test: Test::Regex(r"\b169\.254\.\d|\bmetadata\.(?:google\.internal|goog\b|azure)|\b100\.100\.100\.200\b|fd00:ec2::254|::ffff:a9fe:"),
+        test: Test::Regex(
+            r"\b169\.254\.\d|\bmetadata\.(?:google\.internal|goog\b|azure)|\b100\.100\.100\.200\b|fd00:ec2::254|::ffff:a9fe:",
+        ),
     },
     Rule {
         id: "pattern.ssrf.notation",

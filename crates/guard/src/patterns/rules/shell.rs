@@ -59,7 +59,10 @@ pub(super) static RULES: &[Rule] = &[
         flag: CONTENT | DATA,
         any: SLASH | DASH | PAREN,
         also: SPACE | SLASH | PAREN | DOT,
-        literals: &["/dev/", "nc -", "ncat", "netcat", "/bin", " -e ", " -c ", "--ex", "bash", "sock", "socat", "mkfifo"],
+        literals: &[
+            "/dev/", "nc -", "ncat", "netcat", "/bin", " -e ", " -c ", "--ex", "bash", "sock", "socat",
+            "mkfifo",
+        ],
         test: Test::Regex(
             r"/dev/(?:tcp|udp)/[\w.$-]+/|\b(?:nc|ncat|netcat)\b[^\n|;]*\s(?:-[a-z]*[ec]\s|--exec\s|/bin/(?:ba)?sh)|\bbash\s+-i\b[^\n]*>&|\bsocket\.socket\([^\n]*\.connect\(\(|\bmkfifo\s[^\n]*\b(?:nc|telnet)\b|\buse\s+socket\s*;[^\n]*exec|\bsockets\.tcpclient\b|\bsocat\s[^\n]*exec:|\bfsockopen\s*\([^\n]*(?:exec|proc_open)",
         ),
@@ -115,7 +118,9 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: DASH | COLON,
         also: DASH | COLON,
-        literals: &["--up", "--re", "--us", "--to", "--ch", "--pr", "--ex", "prox", "ext:", " -v "],
+        literals: &[
+            "--up", "--re", "--us", "--to", "--ch", "--pr", "--ex", "prox", "ext:", " -v ",
+        ],
         test: Test::Regex(
             r"--(?:upload-pack|receive-pack|use-askpass|to-command|checkpoint-action|privileged)\b|-o\s?proxycommand|^\s*ext::|\s-v\s+/:|--exec=",
         ),

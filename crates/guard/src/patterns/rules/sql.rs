@@ -2,7 +2,8 @@
 
 use super::{COMMAND, HEADER, KEY, NAME, PATH, QUERY, Rule, SHORT, SQL, TEXT, Test, URL};
 use crate::patterns::look::{
-    AT, DASH, DIGIT, DOLLAR, DOT, EQUALS, GT, HASH, LT, PAREN, PERCENT, PIPE, QUOTE, SEMI, SLASH, SPACE, STAR, UNDERSCORE,
+    AT, DASH, DIGIT, DOLLAR, DOT, EQUALS, GT, HASH, LT, PAREN, PERCENT, PIPE, QUOTE, SEMI, SLASH, SPACE,
+    STAR, UNDERSCORE,
 };
 use crate::patterns::{Class, Severity, check};
 
@@ -56,7 +57,10 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: SEMI,
         also: SPACE | PAREN,
-        literals: &["drop", "delete", "update", "insert", "alter", "create", "truncate", "exec", "declare", "shutdown", "grant", "select", "waitfor"],
+        literals: &[
+            "drop", "delete", "update", "insert", "alter", "create", "truncate", "exec", "declare",
+            "shutdown", "grant", "select", "waitfor",
+        ],
         test: Test::Regex(
             r"(?:\d|['\x22)]|^|\w)\s*;~?(?:drop~(?:table|database|user|view|index|schema|column|procedure)~\w|delete~from~\w|update~[\w.]+~set~|insert~into~\w|alter~(?:table|user|database|login|role)~|create~(?:table|user|login|function|trigger)~|truncate~(?:table~)?\w+\s*(?:;|-|$)|exec(?:ute)?(?:~|\()(?:xp_|sp_|immediate|master|\(|')|declare~@|shutdown(?:~with|\s*(?:;|-|$))|grant~all|waitfor~delay|select~[^\n;]*(?:~from~|pg_|\(|@@))",
         ),
@@ -96,7 +100,21 @@ pub(super) static RULES: &[Rule] = &[
         flag: SQL,
         any: PAREN | UNDERSCORE | QUOTE,
         also: PAREN | UNDERSCORE | QUOTE,
-        literals: &["load_f", "outfile", "dumpfile", "xp_c", "xp_d", "xp_r", "sp_o", "sp_c", "sp_e", "load_e", "utl_", "dbms_ldap", "program"],
+        literals: &[
+            "load_f",
+            "outfile",
+            "dumpfile",
+            "xp_c",
+            "xp_d",
+            "xp_r",
+            "sp_o",
+            "sp_c",
+            "sp_e",
+            "load_e",
+            "utl_",
+            "dbms_ldap",
+            "program",
+        ],
         test: Test::Regex(
             r"\bload_file\s*\(|\binto~(?:out|dump)file~?['\x22]|\bxp_(?:cmdshell|dirtree|regread)\b|\bsp_(?:oacreate|configure|execute_external_script)\b|\bload_extension\s*\(|\butl_(?:http|inaddr|file|smtp)\.|\bdbms_ldap\.|\bcopy~[\w.()]+~(?:from|to)~program\b",
         ),
@@ -110,7 +128,20 @@ pub(super) static RULES: &[Rule] = &[
         flag: QUERY | TEXT,
         any: PAREN | UNDERSCORE | DOLLAR | AT,
         also: SPACE | PAREN | UNDERSCORE | DOT,
-        literals: &["extractvalue", "updatexml", "information_schema", "mysql.", "pg_s", "sqlite_m", "v$ver", "sysobj", "all_t", "@@ve", "@@da", "@@ho"],
+        literals: &[
+            "extractvalue",
+            "updatexml",
+            "information_schema",
+            "mysql.",
+            "pg_s",
+            "sqlite_m",
+            "v$ver",
+            "sysobj",
+            "all_t",
+            "@@ve",
+            "@@da",
+            "@@ho",
+        ],
         test: Test::Regex(
             r"\b(?:extractvalue|updatexml)\s*\(|\binformation_schema\.(?:tables|columns|schemata)\b|\bfrom~(?:mysql\.user|pg_shadow|sqlite_master|v\$version|sysobjects|all_tables)\b|@@(?:version|datadir|hostname)\b",
         ),
