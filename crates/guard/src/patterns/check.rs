@@ -82,11 +82,14 @@ pub(super) fn jndi(subject: &Subject<'_>) -> bool {
     let mut pos = 0;
     while let Some(byte) = subject.text.get(pos) {
         if open.is_empty() {
-            let Some(step) = memchr::memmem::find(&subject.text[pos..], b"${") else {
+            let Some(step) = memchr::memchr(b'$', &subject.text[pos..]) else {
                 return false;
             };
-            pos += step + 2;
-            open.push(out.len());
+            pos += step + 1;
+            if subject.text.get(pos) == Some(&b'{') {
+                pos += 1;
+                open.push(out.len());
+            }
             continue;
         }
         pos += 1;

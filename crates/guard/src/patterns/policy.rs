@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use regex::bytes::{RegexSet, RegexSetBuilder};
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::field::{FieldKind, Purpose};
 use super::look::CLASSES;
@@ -88,7 +88,9 @@ pub enum PolicyError {
     UnknownRule { rule: String },
     #[error("more than {MAX_SCOPES} scopes of pattern rules; merge some with globs")]
     TooManyScopes,
-    #[error("scope {scope} of the pattern rules has an empty glob or one over {GLOB_BYTES} bytes")]
+    #[error(
+        "scope {scope} (from 0) of the pattern rules has a glob that is empty or over {GLOB_BYTES} bytes"
+    )]
     Glob { scope: usize },
     #[error("max_findings is {found}; it must be from 1 to 1000")]
     MaxFindings { found: usize },
@@ -135,8 +137,8 @@ struct Inner {
     /// Scopes that hold for every tool, and those that hold for every field.
     every_tool: u64,
     every_field: u64,
-    tools: RegexSet,
-    fields: RegexSet,
+    tools: Vec<Glob>,
+    fields: Vec<Glob>,
     strongest: Action,
     max_findings: usize,
     /// For each class of bytes, the rules that it satisfies in the first and second condition.
@@ -326,17 +328,52 @@ fn chosen(select: &Select) -> Result<u64, PolicyError> {
     }
 }
 
-fn globs<'a>(globs: impl Iterator<Item = &'a String>) -> Result<RegexSet, PolicyError> {
-    let sources = globs.map(|glob| {
-        let inside = regex::escape(glob).replace(r"\*", ".*").replace(r"\?", ".");
-        format!("^(?:{inside})$")
-    });
-    RegexSetBuilder::new(sources)
-        .dot_matches_new_line(true)
-        .build()
-        .map_err(|_| PolicyError::TooManyScopes)
+/// A compiled glob.
+#[derive(Debug)]
+enum Glob {
+    Exact(Vec<u8>),
+    /// The glob ends in its only star.
+    Prefix(Vec<u8>),
+    Other(Regex),
 }
 
-fn bits(set: &RegexSet, text: &[u8]) -> u64 {
-    set.matches(text).iter().fold(0, |bits, at| bits | 1 << at)
+impl Glob {
+    fn compile(glob: &str) -> Option<Self> {
+        let plain = |text: &str| !text.contains(['*', '?']);
+        if plain(glob) {
+            return Some(Self::Exact(glob.as_bytes().to_vec()));
+        }
+        if let Some(prefix) = glob.strip_suffix('*').filter(|prefix| plain(prefix)) {
+            return Some(Self::Prefix(prefix.as_bytes().to_vec()));
+        }
+        let inside = regex::escape(glob).replace(r"\*", ".*").replace(r"\?", ".");
+        RegexBuilder::new(&format!("^(?:{inside})$"))
+            .dot_matches_new_line(true)
+            .build()
+            .ok()
+            .map(Self::Other)
+    }
+
+    fn matches(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Exact(exact) => text == exact,
+            Self::Prefix(prefix) => text.starts_with(prefix),
+            Self::Other(regex) => regex.is_match(text),
+        }
+    }
+}
+
+fn globs<'a>(globs: impl Iterator<Item = &'a String>) -> Result<Vec<Glob>, PolicyError> {
+    globs
+        .enumerate()
+        .map(|(scope, glob)| Glob::compile(glob).ok_or(PolicyError::Glob { scope }))
+        .collect()
+}
+
+/// The globs that match, as bits.
+fn bits(globs: &[Glob], text: &[u8]) -> u64 {
+    globs
+        .iter()
+        .enumerate()
+        .fold(0, |bits, (at, glob)| bits | u64::from(glob.matches(text)) << at)
 }

@@ -31,7 +31,7 @@ pub(super) static RULES: &[Rule] = &[
         flag: 0,
         any: QUOTE,
         also: SPACE | PIPE,
-        literals: &["like", "true", "or 1", "or 2", "or '", "and 1", "and 0"],
+        literals: &["like", "true", "or 1", "or 2", "or '", "nd 1", "nd 0"],
         test: Test::Check(check::tautology),
     },
     Rule {
