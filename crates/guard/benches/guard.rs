@@ -218,7 +218,7 @@ fn redaction(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("redact {name} ({})", text.len()));
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("redact", |bencher| {
-            bencher.iter(|| redactor.redact(black_box(&text)).unwrap())
+            bencher.iter(|| redactor.redact(black_box(&text)).unwrap());
         });
         group.bench_function("scan", |bencher| {
             bencher.iter(|| scan(black_box(&text), &ScanLimits::UNBOUNDED).unwrap());

@@ -12,15 +12,25 @@ use super::field::FieldKind;
 use super::look::{ENCODED, SLASH, STAR, UNICODE, look};
 use super::normalise::{drop_sql_comments, has_stand_ins, normalise};
 use super::policy::{Acting, ToolPatterns};
-use super::rules::{ALL, GATE};
+use super::rules::{ALL, GATE, Rule};
 use super::{Action, Class, Finding};
 
-static SQL_RULES: LazyLock<u64> = LazyLock::new(|| {
+static SQL_RULES: LazyLock<u64> = LazyLock::new(|| rules_where(|rule| rule.class == Class::Sql));
+
+/// Rules that need two dots in a row, and have no other condition than a dot.
+static CLIMBING_RULES: LazyLock<u64> =
+    LazyLock::new(|| rules_where(|rule| matches!(rule.id, "pattern.path.traversal" | "pattern.path.parent")));
+
+fn rules_where(wanted: impl Fn(&Rule) -> bool) -> u64 {
     ALL.iter()
         .enumerate()
-        .filter(|(_, compiled)| compiled.rule.class == Class::Sql)
+        .filter(|(_, compiled)| wanted(compiled.rule))
         .fold(0, |set, (at, _)| set | 1 << at)
-});
+}
+
+fn has_two_dots(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', text).any(|at| text.get(at + 1) == Some(&b'.'))
+}
 
 /// Containers whose fields are kept without the heap.
 const INLINE_LEVELS: usize = 8;
@@ -211,6 +221,10 @@ impl<'a> Watch<'a> {
 
     /// Drops candidates whose literals do not occur. SQL comments may part a literal: with them, rules of SQL all stay.
     fn gate(&self, candidates: u64, text: &[u8], classes: u32) -> u64 {
+        let mut candidates = candidates;
+        if candidates & *CLIMBING_RULES != 0 && !has_two_dots(text) {
+            candidates &= !*CLIMBING_RULES;
+        }
         let passed = GATE.pass(candidates, text);
         if passed != candidates && classes & SLASH != 0 && classes & STAR != 0 {
             return passed | (candidates & *SQL_RULES);

@@ -87,8 +87,10 @@ fn keys_are_tried_and_not_shown() {
 
 #[test]
 fn limits_hold_in_the_same_pass() {
-    let mut limits = ScanLimits::default();
-    limits.max_string = 10;
+    let limits = ScanLimits {
+        max_string: 10,
+        ..ScanLimits::default()
+    };
     let policy = ferromcp_guard::PatternPolicy::compile(&PatternConfig::default()).unwrap();
     let guard = Guard::new(limits, policy);
     let refusal = guard.check(r#"{"name":"' OR 1=1 -- long"}"#, "x").unwrap_err();
@@ -361,16 +363,17 @@ proptest! {
     #[test]
     fn verdict_of_the_scan_stands(text in prop_oneof![document(), broken_document()]) {
         let off = guard(&PatternConfig { strongest: Action::Off, ..PatternConfig::default() });
-        let flags = flagging();
         let plain = scan(&text, &ScanLimits::default());
-        prop_assert_eq!(off.check(&text, "x").map(|checked| checked.scanned).map_err(|refusal| refusal.violation), plain.clone());
-        prop_assert_eq!(flags.check(&text, "x").map(|checked| checked.scanned).map_err(|refusal| refusal.violation), plain);
+        for guard in [&off, flagging()] {
+            let checked = guard.check(&text, "x").map(|checked| checked.scanned).map_err(|refusal| refusal.violation);
+            prop_assert_eq!(&checked, &plain);
+        }
     }
 
     #[test]
     fn exemption_of_a_field_is_complete(value in suspicious()) {
         let guard = guard(&PatternConfig { scopes: vec![scope("t", "free", Select::All, Action::Off)], ..PatternConfig::default() });
-        let text = json!({"free": [value.clone(), {"path": value.clone(), (value.clone()): 1}]}).to_string();
+        let text = json!({"free": [value, {"path": value, (value.as_str()): 1}]}).to_string();
         prop_assert!(guard.check(&text, "t").is_ok_and(|checked| checked.findings.is_empty()));
     }
 

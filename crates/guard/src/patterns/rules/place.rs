@@ -37,7 +37,7 @@ pub(super) static RULES: &[Rule] = &[
         block: PATH | URL | KEY,
         flag: NAME | COMMAND | SHELL | TEXT | QUERY | HEADER,
         any: SLASH | BACKSLASH | UNDERSCORE | TILDE,
-        also: SLASH | BACKSLASH | TILDE | UNDERSCORE | DOT,
+        also: SLASH | BACKSLASH | TILDE | DOT,
         literals: &[
             "etc/", "etc\\", "proc/", "ssh/", "ssh\\", "id_r", "id_e", "id_d", ".aws", ".kub", "history",
             "tem32", "win.", "boot.", "web-", ".env", "ntds", "root",

@@ -99,7 +99,7 @@ pub(super) static RULES: &[Rule] = &[
         block: VALUE,
         flag: SQL,
         any: PAREN | UNDERSCORE | QUOTE,
-        also: PAREN | UNDERSCORE | QUOTE,
+        also: PAREN | QUOTE | SPACE,
         literals: &[
             "load_f",
             "outfile",
@@ -127,7 +127,7 @@ pub(super) static RULES: &[Rule] = &[
         block: PATH | NAME | URL | HEADER,
         flag: QUERY | TEXT,
         any: PAREN | UNDERSCORE | DOLLAR | AT,
-        also: SPACE | PAREN | UNDERSCORE | DOT,
+        also: SPACE | PAREN | DOT,
         literals: &[
             "extractvalue",
             "updatexml",
