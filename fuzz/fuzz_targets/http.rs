@@ -52,7 +52,8 @@ fn exchange(bytes: &[u8]) {
             "the connection did not end: {error}"
         );
     }
-    if answer.is_empty() {
+    // HTTP/2 answers in frames; that the connection ends is all that is looked at.
+    if answer.is_empty() || bytes.starts_with(b"PRI * HTTP/2") {
         return;
     }
     assert!(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use ferromcp_guard::{Guard, PatternPolicy, ScanLimits, ToolGuard};
 use ferromcp_limits::{LimitSettings, Limits, Nanos, Rate, TenantLimits};
 use ferromcp_tenancy::{Acl, Denied, Directory, Identity, JwtVerifier, Kind, Rule, Tenant};
 use tokio::sync::Notify;
@@ -86,6 +87,10 @@ pub struct AccessSettings {
     pub anonymous: Anonymous,
     /// Scopes that every token must have.
     pub scopes: Vec<String>,
+    /// Pattern rules on arguments; `None` looks for none.
+    pub patterns: Option<PatternPolicy>,
+    /// Pattern rules of tenants that have their own, by tenant id.
+    pub tenant_patterns: HashMap<String, PatternPolicy>,
     /// Rates and quotas. Rates of tools are added from `tool_rates`.
     pub limits: LimitSettings,
     /// Rates of tools by the name as listed: the first list that allows a tool counts, and each tool has
@@ -100,6 +105,8 @@ pub struct Access {
     tokens: Option<Arc<Tokens>>,
     anonymous: Anonymous,
     scopes: Vec<String>,
+    /// The first is of all tenants that have none of their own.
+    policies: Vec<Option<PatternPolicy>>,
     limit_settings: LimitSettings,
     tool_rates: Vec<(Acl, Rate)>,
     limits: Arc<Limits>,
@@ -121,15 +128,23 @@ impl Access {
             tokens,
             anonymous,
             scopes,
+            patterns,
+            tenant_patterns,
             limits: limit_settings,
             tool_rates,
         } = settings;
         let clock = Clock(Instant::now());
         let limits = Arc::new(Limits::new(&limit_settings, clock.now()));
-        let grants: HashMap<Arc<str>, Arc<Grants>> = directory
-            .tenants()
-            .map(|tenant| (tenant.id().shared(), Arc::new(Grants::of(tenant, &limits))))
-            .collect();
+        let mut policies = vec![patterns];
+        let mut grants: HashMap<Arc<str>, Arc<Grants>> = HashMap::new();
+        for tenant in directory.tenants() {
+            let mut made = Grants::of(tenant, &limits);
+            if let Some(own) = tenant_patterns.get(tenant.id().as_str()) {
+                made.policy = policies.len();
+                policies.push(Some(own.clone()));
+            }
+            grants.insert(tenant.id().shared(), Arc::new(made));
+        }
         let own = grants.get(LOCAL).cloned();
         let local = Principal {
             tenant: LOCAL.into(),
@@ -141,6 +156,7 @@ impl Access {
             tokens,
             anonymous,
             scopes,
+            policies,
             limit_settings,
             tool_rates,
             limits,
@@ -167,6 +183,20 @@ impl Access {
             }
         }
         Arc::new(before.with_settings(&settings, self.now()))
+    }
+
+    /// The pattern rules of every policy, made ready for every tool of the catalog, in its order.
+    pub(crate) fn guards_with(&self, catalog: &Catalog, limits: ScanLimits) -> Vec<Option<ToolGuards>> {
+        let ready = |policy: &Option<PatternPolicy>| {
+            let guard = Guard::new(limits, policy.clone()?);
+            let tools = catalog
+                .tools()
+                .iter()
+                .map(|tool| guard.tool(&tool.name))
+                .collect();
+            Some(ToolGuards { guard, tools })
+        };
+        self.policies.iter().map(ready).collect()
     }
 
     /// Rates and quotas without those of tools by pattern.
@@ -340,12 +370,23 @@ impl Clock {
     }
 }
 
+/// One policy of pattern rules.
+#[derive(Debug)]
+pub struct ToolGuards {
+    /// For what is no tool.
+    pub(crate) guard: Guard,
+    /// By place in the catalog.
+    pub(crate) tools: Vec<ToolGuard>,
+}
+
 /// What a tenant may do, compiled.
 #[derive(Debug, Default)]
 pub struct Grants {
     /// `None`: everything.
     tenant: Option<Arc<Tenant>>,
     limits: Option<Arc<TenantLimits>>,
+    /// Which policy of pattern rules it is held to.
+    pub(crate) policy: usize,
 }
 
 impl Grants {
@@ -353,6 +394,7 @@ impl Grants {
         Self {
             tenant: Some(Arc::clone(tenant)),
             limits: limits.tenant(tenant.id().as_str()).cloned(),
+            policy: 0,
         }
     }
 
@@ -360,6 +402,7 @@ impl Grants {
         Self {
             tenant: None,
             limits: limits.tenant(LOCAL).cloned(),
+            policy: 0,
         }
     }
 

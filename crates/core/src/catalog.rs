@@ -96,6 +96,12 @@ impl Catalog {
         self.tool_index.get(name).and_then(|i| self.tools.get(*i))
     }
 
+    /// The same, with its place in the list.
+    pub(crate) fn tool_at(&self, name: &str) -> Option<(usize, &Arc<ToolEntry>)> {
+        let place = *self.tool_index.get(name)?;
+        self.tools.get(place).map(|tool| (place, tool))
+    }
+
     /// All tools in list order.
     pub fn tools(&self) -> &[Arc<ToolEntry>] {
         &self.tools

@@ -69,8 +69,19 @@ impl Gateway {
         let Some(target) = target else {
             return verdicts;
         };
-        verdicts.push(match stage::validate(&snapshot, &principal, call, &target) {
-            Ok(_) => Verdict::pass("validate", "the arguments are within bounds and fit the schema"),
+        let mut flagged = None;
+        let validated = stage::validate(&snapshot, &principal, call, &target, &mut flagged);
+        verdicts.push(match validated {
+            Ok(_) => Verdict {
+                rule: flagged.map(str::to_owned),
+                ..Verdict::pass(
+                    "validate",
+                    match flagged {
+                        Some(_) => "the arguments fit; a pattern rule flags them",
+                        None => "the arguments are within bounds, match no pattern rule and fit the schema",
+                    },
+                )
+            },
             Err(error) => Verdict::fail("validate", &error),
         });
         verdicts.push(dispatched(&target));

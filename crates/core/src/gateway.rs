@@ -62,12 +62,14 @@ impl Gateway {
     /// A gateway without sources.
     pub fn new(identity: Identity, policy: Policy, observer: impl Observer) -> Self {
         let access = Arc::new(Access::default());
+        let policy_scan = policy.scan;
         let snapshot = Snapshot {
             generation: 0,
             identity,
             policy,
             catalog: Catalog::default(),
             limits: Arc::clone(access.limits()),
+            guards: access.guards_with(&Catalog::default(), policy_scan),
             access,
         };
         Self {
@@ -86,13 +88,15 @@ impl Gateway {
     pub fn with_access(self, access: Access) -> Self {
         let before = self.snapshot.load_full();
         let access = Arc::new(access);
+        let catalog = Catalog::merge(&lock(&self.registry).parts);
         self.snapshot.store(Arc::new(Snapshot {
             generation: before.generation,
             identity: before.identity.clone(),
             policy: before.policy.clone(),
-            catalog: Catalog::merge(&lock(&self.registry).parts),
-            limits: access.limits_with(&before.catalog, access.limits()),
+            limits: access.limits_with(&catalog, access.limits()),
+            guards: access.guards_with(&catalog, before.policy.scan),
             access,
+            catalog,
         }));
         self
     }
@@ -135,7 +139,8 @@ impl Gateway {
         let target = stage::authorize(snapshot, &principal, call)?;
         recorder.source = Some(Arc::clone(&target.source.name));
         let _permit = stage::limit(snapshot, &principal, call, &mut recorder.standing)?;
-        let arguments: Arguments<'a> = stage::validate(snapshot, &principal, call, &target)?;
+        let arguments: Arguments<'a> =
+            stage::validate(snapshot, &principal, call, &target, &mut recorder.flagged)?;
         let deadline: Deadline = stage::deadline(snapshot, call, &target);
         let context = CallContext {
             call,
@@ -208,6 +213,7 @@ impl Gateway {
             identity: before.identity.clone(),
             policy: before.policy.clone(),
             limits: before.access.limits_with(&catalog, &before.limits),
+            guards: before.access.guards_with(&catalog, before.policy.scan),
             access: Arc::clone(&before.access),
             catalog,
         };

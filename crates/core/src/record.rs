@@ -59,6 +59,8 @@ pub struct CallRecord<'a> {
     pub ending: Ending,
     /// The rule that refused it.
     pub rule: Option<&'static str>,
+    /// A pattern rule that matched and let the call go on.
+    pub flagged: Option<&'static str>,
     /// From start to end.
     pub latency: Duration,
     /// Raw arguments.
@@ -98,6 +100,7 @@ pub(crate) struct Recorder<'a> {
     pub(crate) request_id: RequestId,
     pub(crate) principal: Option<Principal>,
     pub(crate) standing: Option<Standing>,
+    pub(crate) flagged: Option<&'static str>,
     pub(crate) source: Option<std::sync::Arc<str>>,
     done: bool,
 }
@@ -111,6 +114,7 @@ impl<'a> Recorder<'a> {
             request_id: RequestId::next(),
             principal: None,
             standing: None,
+            flagged: None,
             source: None,
             done: false,
         }
@@ -136,6 +140,7 @@ impl<'a> Recorder<'a> {
             ending,
             rule,
             latency,
+            flagged: self.flagged,
             arguments: self.call.arguments,
             traceparent: self.call.meta.traceparent,
             bytes_in: self.call.arguments.map_or(0, str::len),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromcp_guard::ScanLimits;
+use ferromcp_guard::{Redactor, ScanLimits};
 use ferromcp_limits::Limits;
 
-use crate::access::Access;
+use crate::access::{Access, ToolGuards};
 use crate::catalog::Catalog;
 
 /// Who the server says it is.
@@ -50,6 +50,8 @@ pub struct Policy {
     pub scan: ScanLimits,
     /// Schema check.
     pub schema: SchemaMode,
+    /// What is taken out of results; by default nothing.
+    pub redact: Redactor,
     /// A call without progress for this long has failed. Default 30 s.
     pub idle_timeout: Duration,
     /// No call runs longer. Default 10 min.
@@ -65,6 +67,7 @@ impl Default for Policy {
         Self {
             scan: ScanLimits::default(),
             schema: SchemaMode::Enforce,
+            redact: Redactor::default(),
             idle_timeout: Duration::from_secs(30),
             max_timeout: Duration::from_secs(600),
             max_output: 10 << 20,
@@ -88,4 +91,6 @@ pub struct Snapshot {
     pub access: Arc<Access>,
     /// Rates and quotas, those of the catalog's tools among them.
     pub limits: Arc<Limits>,
+    /// Pattern rules by policy; see [`Grants`](crate::Grants).
+    pub guards: Vec<Option<ToolGuards>>,
 }

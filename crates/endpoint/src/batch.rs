@@ -24,6 +24,15 @@ pub(crate) async fn run(endpoint: &Endpoint, incoming: &Incoming<'_>) -> Answer 
         Err(refused) => return Answer::error(Some("null"), &refused.error, 400),
     };
     session.touch();
+    if let Some(limits) = session.principal().grants().limits()
+        && let Err(refused) = limits.check_batch(messages.len())
+    {
+        let error = RpcError::new(code::QUOTA_EXCEEDED, refused.message()).with_data(format!(
+            "{{\"code\":\"quota_exceeded\",\"rule\":\"{}\"}}",
+            refused.rule.id()
+        ));
+        return Answer::error(Some("null"), &error, 200);
+    }
     let answers = join_all(
         messages
             .iter()

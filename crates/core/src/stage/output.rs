@@ -44,10 +44,33 @@ pub(crate) fn check_output(
         };
         checked.map_err(|issues: Vec<Issue>| broken_promise(call.name, issues))?;
     }
+    let payload = redacted(snapshot, payload)?;
     if payload.len() > snapshot.policy.max_output {
         return Ok(Reply::Complete(cut(&payload, snapshot.policy.max_output)?));
     }
     Ok(Reply::Complete(payload))
+}
+
+/// Takes out what the policy does not let out.
+fn redacted(snapshot: &Snapshot, payload: Payload) -> Result<Payload, CallError> {
+    if !snapshot.policy.redact.is_on() {
+        return Ok(payload);
+    }
+    let unreadable = |message: String| {
+        CallError::new(
+            ErrorCode::UpstreamError,
+            format!("the result cannot be searched for what must not leave: {message}"),
+        )
+        .with_rule("redact.unreadable")
+        .maybe_ran()
+    };
+    match snapshot.policy.redact.redact(payload.as_str()) {
+        Ok(done) => match done.text {
+            Some(text) => Payload::relayed(text.into_bytes()).map_err(|e| unreadable(e.message)),
+            None => Ok(payload),
+        },
+        Err(violation) => Err(unreadable(violation.message)),
+    }
 }
 
 fn broken_promise(tool: &str, issues: Vec<Issue>) -> CallError {

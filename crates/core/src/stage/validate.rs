@@ -7,17 +7,18 @@ use crate::call::{Arguments, Call, Operation, Principal};
 use crate::error::{CallError, ErrorCode, Issue};
 use crate::snapshot::{SchemaMode, Snapshot};
 
-/// Scans the raw arguments once for structure, size and depth, then checks them against the
-/// tool's schema.
+/// Scans the raw arguments once for structure, size, depth and patterns, then checks them against the tool's
+/// schema.
 pub(crate) fn validate<'a>(
     snapshot: &Snapshot,
-    _principal: &Principal,
+    principal: &Principal,
     call: &Call<'a>,
     target: &Target<'_>,
+    flagged: &mut Option<&'static str>,
 ) -> Result<Arguments<'a>, CallError> {
     let raw = match call.arguments {
         Some(raw) => {
-            scan(raw, &snapshot.policy.scan).map_err(|v| refused(&v))?;
+            look(snapshot, principal, call, target, raw, flagged)?;
             raw
         }
         None => "{}",
@@ -69,6 +70,35 @@ pub(crate) fn validate<'a>(
         arguments.value = Some(value);
     }
     Ok(arguments)
+}
+
+/// One pass over the raw text: structure, limits, and the pattern rules that the tenant is held to. What only flags
+/// is noted.
+fn look(
+    snapshot: &Snapshot,
+    principal: &Principal,
+    call: &Call<'_>,
+    target: &Target<'_>,
+    raw: &str,
+    flagged: &mut Option<&'static str>,
+) -> Result<(), CallError> {
+    let guards = snapshot
+        .guards
+        .get(principal.grants().policy)
+        .and_then(Option::as_ref);
+    let Some(guards) = guards else {
+        return scan(raw, &snapshot.policy.scan)
+            .map(|_| ())
+            .map_err(|violation| refused(&violation));
+    };
+    let ready = target.place.and_then(|place| guards.tools.get(place));
+    let checked = match ready {
+        Some(ready) => ready.check(raw),
+        None => guards.guard.check(raw, call.name),
+    };
+    let checked = checked.map_err(|refusal| refused(&refusal.violation))?;
+    *flagged = checked.findings.first().map(|finding| finding.rule);
+    Ok(())
 }
 
 fn refused(violation: &Violation) -> CallError {

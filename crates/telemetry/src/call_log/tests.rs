@@ -18,6 +18,7 @@ fn record<'a>(name: &'a str, principal: &'a Principal) -> CallRecord<'a> {
         ending: Ending::Failed(ErrorCode::ToolNotFound),
         rule: Some("a.rule"),
         latency: Duration::from_micros(12),
+        flagged: None,
         arguments: None,
         traceparent: None,
         bytes_in: 3,

@@ -37,7 +37,7 @@ pub(super) fn check(
     let leeway = settings.leeway.as_secs();
     let verified = Verified {
         tenant: tenant(claims, &settings.tenant)?,
-        subject: subject(claims)?,
+        subject: subject(claims, &settings.subject_claim)?,
         scopes: scopes(claims, &settings.scopes_claim)?,
         good_from: not_before.saturating_sub(leeway),
         good_until: expires.saturating_add(leeway),
@@ -100,11 +100,12 @@ fn tenant(claims: &Map<String, Value>, source: &TenantSource) -> Result<TenantId
     TenantId::new(text).map_err(|error| Denied::new(Rule::JwtNoTenant, error.to_string()))
 }
 
-fn subject(claims: &Map<String, Value>) -> Result<Arc<str>, Denied> {
-    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+fn subject(claims: &Map<String, Value>, path: &str) -> Result<Arc<str>, Denied> {
+    let subject = find(claims, path).and_then(Value::as_str).unwrap_or_default();
     if subject.is_empty() || subject.len() > MAX_SUBJECT_BYTES || subject.contains(char::is_control) {
         return Err(malformed(format!(
-            "`sub` of the token must be a string of 1 to {MAX_SUBJECT_BYTES} bytes without control characters"
+            "the claim {} of the token must be a string of 1 to {MAX_SUBJECT_BYTES} bytes without control characters",
+            shown(path)
         )));
     }
     Ok(subject.into())

@@ -53,6 +53,8 @@ pub struct JwtSettings {
     pub leeway: Duration,
     /// Where the tenant comes from.
     pub tenant: TenantSource,
+    /// The claim with the name of the caller, found as the tenant is.
+    pub subject_claim: String,
     /// The claim with the scopes, found as the tenant is: a string with blanks between them (RFC 8693), or an array.
     pub scopes_claim: String,
     /// The shared secret of `HS*`, which are accepted only with it.
@@ -60,7 +62,7 @@ pub struct JwtSettings {
 }
 
 impl JwtSettings {
-    /// The usual: all algorithms with public keys, a minute of leeway, claims `tenant` and `scope`.
+    /// The usual: all algorithms with public keys, a minute of leeway, claims `tenant`, `sub` and `scope`.
     pub fn new(issuer: &str, audience: &str) -> Self {
         Self {
             issuer: issuer.to_owned(),
@@ -68,6 +70,7 @@ impl JwtSettings {
             algorithms: Algorithm::PUBLIC.to_vec(),
             leeway: Duration::from_secs(60),
             tenant: TenantSource::Claim("tenant".to_owned()),
+            subject_claim: "sub".to_owned(),
             scopes_claim: "scope".to_owned(),
             secret: None,
         }
@@ -89,7 +92,10 @@ impl JwtSettings {
         if self.leeway > MAX_LEEWAY {
             return Err(SettingsError::Leeway);
         }
-        if self.scopes_claim.is_empty() || self.tenant == TenantSource::Claim(String::new()) {
+        if self.scopes_claim.is_empty()
+            || self.subject_claim.is_empty()
+            || self.tenant == TenantSource::Claim(String::new())
+        {
             return Err(SettingsError::Claim);
         }
         let shared = self
