@@ -1,11 +1,12 @@
-//! Guards what goes into a tool: a one-pass scan of raw JSON for shape and size, and compiled JSON Schemas.
+//! Guards what goes into a tool and what comes out: a one-pass check of raw JSON for shape, size and patterns of attacks,
+//! compiled JSON Schemas, and redaction of results.
 //!
-//! **Owns** the scan with its limits and rule ids, peeking at the members of raw objects, and the bounded use of the
-//! JSON Schema validator. Works on text and values alone.
+//! **Owns** the scan with its limits and rule ids, the pattern rules and the policies over them, peeking at the members of raw
+//! objects, the bounded use of the JSON Schema validator, and the redactor. Works on text and values alone.
 //! **Must not know** tenants, transports, protocol messages, configuration files, or an async runtime: it is pure.
 //!
-//! Start reading at [`scan()`]; it and [`members`] are the hot path, built on the tokens of `lex`. [`CompiledSchema`]
-//! stands by itself.
+//! Start reading at [`scan()`]; it and [`members`] are the hot path, built on the tokens of `lex`. [`Guard`] is the scan with the
+//! pattern rules looking on (`patterns`). [`CompiledSchema`] and [`Redactor`] stand by themselves.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod guard;

@@ -6,88 +6,85 @@ use crate::patterns::rules::{COMMAND, PATH, TEXT, URL};
 /// Longest command name and argument that are looked at, in bytes.
 const WORD_BYTES: usize = 48;
 
-/// Programs that injected commands start with.
+/// Programs that injected commands start with, beside those that make sense alone. Sorted.
+const COMMANDS: [&[u8]; 69] = [
+    b"awk",
+    b"base64",
+    b"calc",
+    b"calc.exe",
+    b"cat",
+    b"certutil",
+    b"chmod",
+    b"chown",
+    b"chroot",
+    b"cmd",
+    b"cmd.exe",
+    b"cp",
+    b"crontab",
+    b"curl",
+    b"dash",
+    b"dd",
+    b"del",
+    b"dig",
+    b"dir",
+    b"docker",
+    b"echo",
+    b"eval",
+    b"exec",
+    b"export",
+    b"find",
+    b"grep",
+    b"head",
+    b"kill",
+    b"ksh",
+    b"kubectl",
+    b"mail",
+    b"mkfifo",
+    b"mv",
+    b"nc",
+    b"ncat",
+    b"net",
+    b"netcat",
+    b"node",
+    b"nslookup",
+    b"open",
+    b"perl",
+    b"php",
+    b"ping",
+    b"powershell",
+    b"printf",
+    b"ps",
+    b"python",
+    b"python2",
+    b"python3",
+    b"rm",
+    b"ruby",
+    b"scp",
+    b"sed",
+    b"sleep",
+    b"socat",
+    b"source",
+    b"ssh",
+    b"su",
+    b"sudo",
+    b"tail",
+    b"tee",
+    b"telnet",
+    b"tftp",
+    b"touch",
+    b"type",
+    b"useradd",
+    b"wget",
+    b"xargs",
+    b"zsh",
+];
+
 fn is_command(word: &[u8]) -> bool {
     let word = match word.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => &word[slash + 1..],
         None => word,
     };
-    is_telling(word)
-        || matches!(
-            word,
-            b"cat"
-                | b"ps"
-                | b"curl"
-                | b"wget"
-                | b"nc"
-                | b"ncat"
-                | b"netcat"
-                | b"bash"
-                | b"sh"
-                | b"zsh"
-                | b"dash"
-                | b"ksh"
-                | b"python"
-                | b"python2"
-                | b"python3"
-                | b"perl"
-                | b"ruby"
-                | b"php"
-                | b"node"
-                | b"rm"
-                | b"mv"
-                | b"cp"
-                | b"chmod"
-                | b"chown"
-                | b"touch"
-                | b"echo"
-                | b"printf"
-                | b"ping"
-                | b"nslookup"
-                | b"dig"
-                | b"sleep"
-                | b"kill"
-                | b"mail"
-                | b"tee"
-                | b"env"
-                | b"export"
-                | b"sudo"
-                | b"su"
-                | b"net"
-                | b"powershell"
-                | b"cmd"
-                | b"cmd.exe"
-                | b"certutil"
-                | b"mkfifo"
-                | b"telnet"
-                | b"ssh"
-                | b"scp"
-                | b"docker"
-                | b"kubectl"
-                | b"find"
-                | b"grep"
-                | b"awk"
-                | b"sed"
-                | b"xargs"
-                | b"eval"
-                | b"exec"
-                | b"head"
-                | b"tail"
-                | b"dir"
-                | b"del"
-                | b"type"
-                | b"crontab"
-                | b"base64"
-                | b"socat"
-                | b"tftp"
-                | b"useradd"
-                | b"chroot"
-                | b"dd"
-                | b"source"
-                | b"open"
-                | b"calc"
-                | b"calc.exe"
-        )
+    is_telling(word) || COMMANDS.binary_search(&word).is_ok()
 }
 
 /// Those that make sense alone.
@@ -212,4 +209,15 @@ pub(in crate::patterns) fn substitution(subject: &Subject<'_>) -> bool {
         pos = end;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMANDS, is_command};
+
+    #[test]
+    fn commands_are_sorted() {
+        assert!(COMMANDS.is_sorted());
+        assert!(is_command(b"/usr/bin/curl") && is_command(b"id") && !is_command(b"curling"));
+    }
 }
