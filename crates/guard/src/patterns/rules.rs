@@ -138,6 +138,7 @@ pub fn rules() -> impl ExactSizeIterator<Item = &'static Rule> {
 mod tests {
     use std::collections::HashSet;
 
+    use super::super::look::UNDERSCORE;
     use super::{ALL, Test};
 
     #[test]
@@ -160,6 +161,9 @@ mod tests {
             assert_eq!(rule.block & rule.flag, 0, "{}: both actions in one kind", rule.id);
             assert_ne!(rule.block | rule.flag, 0, "{}: never on", rule.id);
             assert!(rule.any != 0 && rule.also != 0, "{}", rule.id);
+            // What the walk over the strings takes for granted.
+            let names = rule.any & rule.also & UNDERSCORE != 0;
+            assert_eq!(names, rule.id == "pattern.nosql.prototype", "{}", rule.id);
             assert!(
                 !matches!(rule.test, Test::Regex(_)) || compiled.regex.is_some(),
                 "{}: the regular expression does not compile",
