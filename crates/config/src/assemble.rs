@@ -1,5 +1,11 @@
 //! Checked values to the [`Config`], with the rules that span several keys.
 
+mod audit;
+mod auth;
+mod limits;
+mod patterns;
+mod tenants;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -23,6 +29,12 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     let sessions = sessions(group("sessions"));
     let validation = validation(group("validation"), problems);
     let log = log(group("log"));
+    let limits = limits::limits(group("limits"), problems);
+    let audit = audit::audit(group("audit"), problems);
+    let auth = group("auth");
+    let tenants = tenants::tenants(root.table("tenants"), problems);
+    let has_keys = tenants.iter().any(|tenant| !tenant.keys.is_empty());
+    let auth = auth::auth(auth, has_keys, problems);
     let mut config = Config {
         listen,
         server,
@@ -33,6 +45,10 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
         sessions,
         validation,
         log,
+        tenants,
+        auth,
+        limits,
+        audit,
     };
     servers(root.table("servers"), &mut config, problems);
     config
@@ -188,6 +204,11 @@ fn validation(mut fields: Fields, problems: &mut Problems) -> Validation {
         max_depth: count(fields.number("max_depth"), default.max_depth),
         max_output: count(fields.number("max_output"), default.max_output),
         enforce_schema: fields.word("schema") != Some("off"),
+        patterns: fields
+            .object("patterns")
+            .map(|f| patterns::patterns(f, problems))
+            .unwrap_or_default(),
+        redact: patterns::redaction(&fields.words("redact").unwrap_or_default()),
     }
 }
 

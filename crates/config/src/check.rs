@@ -1,14 +1,16 @@
 //! Walks the file's tree along the tables of `spec`: every mistake becomes a problem, what is right becomes a value.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::interpolate::Interpolator;
+use crate::model::{ByteRate, Rate};
 use crate::node::{Data, Entry, Meaning, Node, Scalar};
 use crate::problem::{Problem, Problems, push_index, push_key, quote};
 use crate::scalar::{self, show_duration, show_size};
 use crate::source::Span;
-use crate::spec::{Choice, Kind, Object};
+use crate::spec::{Absent, Choice, Kind, Object};
 use crate::suggest;
 use crate::text::{Form, KeyForm};
 
@@ -56,7 +58,13 @@ impl<'c, 'e> Checker<'c, 'e> {
                 may_be_empty,
                 max,
             } => self.list(node, item, *may_be_empty, *max),
+            Kind::OneOrMore { item, max } => match &*node.data {
+                Data::Seq(_) => self.list(node, item, false, *max),
+                _ => self.check(node, item).map(|value| Value::List(vec![value])),
+            },
             Kind::Text(form) => self.text(node, *form).map(Value::Text),
+            Kind::Rate { max, max_per } => self.rate(node, *max, *max_per),
+            Kind::ByteRate { max, max_per } => self.byte_rate(node, *max, *max_per),
             Kind::Bool => self.boolean(node),
             Kind::Choice(choices) => self.choice(node, choices),
             Kind::Duration { min, max } => {
@@ -123,7 +131,53 @@ impl<'c, 'e> Checker<'c, 'e> {
             }
             self.path.truncate(depth);
         }
+        for field in object.fields {
+            if matches!(field.default, Absent::Required) && out.span(field.key).is_none() {
+                self.problems.push(
+                    Problem::new(
+                        mark(node),
+                        field.key,
+                        format!("the key `{}` is missing", field.key),
+                    )
+                    .inside(&self.path)
+                    .expected(format!("`{}`: {}", field.key, field.doc)),
+                );
+            }
+        }
         Some(out)
+    }
+
+    fn rate(&mut self, node: &Node, max: u64, max_per: Duration) -> Option<Value> {
+        let expected = || {
+            format!(
+                "a rate of 1 to {max} in {} to {}, as in 100/s",
+                show_duration(scalar::MIN_PERIOD),
+                show_duration(max_per)
+            )
+        };
+        let (count, per) = self.measure(node, "a rate", expected, scalar::rate)?;
+        let count = self.within(node, count, 1, max, expected)?;
+        let per = self.within(node, per, scalar::MIN_PERIOD, max_per, expected)?;
+        Some(Value::Rate(Rate {
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            per,
+            burst: None,
+        }))
+    }
+
+    fn byte_rate(&mut self, node: &Node, max: u64, max_per: Duration) -> Option<Value> {
+        let expected = || {
+            format!(
+                "a rate of 1B to {} in {} to {}, as in 10MiB/h",
+                show_size(max),
+                show_duration(scalar::MIN_PERIOD),
+                show_duration(max_per)
+            )
+        };
+        let (bytes, per) = self.measure(node, "a rate of bytes", expected, scalar::byte_rate)?;
+        let bytes = self.within(node, bytes, 1, max, expected)?;
+        let per = self.within(node, per, scalar::MIN_PERIOD, max_per, expected)?;
+        Some(Value::ByteRate(ByteRate { bytes, per }))
     }
 
     fn unknown_key(&self, entry: &Entry, object: &'static Object) -> Problem {
@@ -302,6 +356,7 @@ impl<'c, 'e> Checker<'c, 'e> {
         };
         match form.parse(&source.text, &self.base) {
             Ok(parsed) => Some(Text {
+                span: node.span.clone(),
                 parsed,
                 spelling: source.scalar.text.clone(),
                 interpolated: source.interpolated,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::{ByteRate, Rate};
 use crate::source::Span;
 use crate::text::Parsed;
 
@@ -13,6 +14,9 @@ pub(crate) enum Value {
     Word(&'static str),
     Duration(Duration),
     Number(u64),
+    /// Without a burst.
+    Rate(Rate),
+    ByteRate(ByteRate),
     Text(Text),
     List(Vec<Value>),
     Table(Vec<(String, Checked)>),
@@ -21,6 +25,7 @@ pub(crate) enum Value {
 
 #[derive(Debug)]
 pub(crate) struct Text {
+    pub(crate) span: Span,
     pub(crate) parsed: Parsed,
     /// The text as the file spells it.
     pub(crate) spelling: String,
@@ -85,6 +90,36 @@ impl Fields {
             Some(Value::Number(value)) => Some(value),
             _ => None,
         }
+    }
+
+    pub(crate) fn rate(&mut self, key: &str) -> Option<Rate> {
+        match self.take(key) {
+            Some(Value::Rate(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn byte_rate(&mut self, key: &str) -> Option<ByteRate> {
+        match self.take(key) {
+            Some(Value::ByteRate(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn list(&mut self, key: &str) -> Option<Vec<Value>> {
+        match self.take(key) {
+            Some(Value::List(items)) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn words(&mut self, key: &str) -> Option<Vec<&'static str>> {
+        let word = |item| match item {
+            Value::Word(word) => Some(word),
+            _ => None,
+        };
+        self.list(key)
+            .map(|items| items.into_iter().filter_map(word).collect())
     }
 
     pub(crate) fn text(&mut self, key: &str) -> Option<Text> {

@@ -39,8 +39,10 @@ mod tests;
 
 pub use import::{Imported, Note, import};
 pub use model::{
-    Builtin, Command, Config, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions,
-    Supervisor, ToolFilter, Transport, Upstream, Validation,
+    AccessList, ActsFor, Anonymous, Audit, AuditLog, Auth, Builtin, ByteRate, Command, Config, Endpoint, Era,
+    Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log, LogFormat, LogLevel,
+    OnError, OnFull, OutputRedaction, PatternAction, PatternExemption, Patterns, Quotas, Rate, Sessions,
+    SignKey, Supervisor, Tenant, ToolFilter, Transport, Upstream, Validation,
 };
 pub use problem::{ConfigError, Problem};
 pub use reference::reference_markdown;

@@ -1,5 +1,10 @@
 //! The validated configuration: plain data, every field in its final type, every bound already checked.
 
+mod audit;
+mod limits;
+mod patterns;
+mod tenants;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +12,11 @@ use std::time::Duration;
 use url::Url;
 
 use crate::secret::Secret;
+
+pub use audit::{Audit, AuditLog, Keep, OnError, OnFull, SignKey};
+pub use limits::{ByteRate, Limits, Quotas, Rate};
+pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
+pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
 
 /// A whole configuration. [`Config::default`] is what an empty file means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +39,22 @@ pub struct Config {
     pub validation: Validation,
     /// What is logged.
     pub log: Log,
+    /// Tenants in the order of the file. Ids are unique.
+    pub tenants: Vec<Tenant>,
+    /// How callers prove who they are.
+    pub auth: Auth,
+    /// Rates.
+    pub limits: Limits,
+    /// What is kept of every call.
+    pub audit: Audit,
+}
+
+impl Config {
+    /// Whether every caller needs a credential: nobody is let in as the local tenant. So it is with API keys or `auth.jwt`,
+    /// unless `auth.anonymous` says otherwise; without it, only a loopback address is safe to listen on.
+    pub fn authenticates(&self) -> bool {
+        self.auth.anonymous == Anonymous::Refuse
+    }
 }
 
 /// `listen`: where clients connect.
@@ -189,6 +215,10 @@ pub struct Validation {
     pub max_output: usize,
     /// Check arguments against the input schema; default true (`enforce`).
     pub enforce_schema: bool,
+    /// What the pattern rules do.
+    pub patterns: Patterns,
+    /// What is taken out of results; default nothing.
+    pub redact: OutputRedaction,
 }
 
 /// `log`: what goes to stderr.
@@ -282,6 +312,8 @@ impl Default for Validation {
             max_depth: 20,
             max_output: 10 << 20,
             enforce_schema: true,
+            patterns: Patterns::default(),
+            redact: OutputRedaction::default(),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use crate::scalar::{show_duration, show_size};
 use crate::settings::ROOT;
 use crate::spec::{Absent, Kind, Later, Object};
-use crate::text::KeyForm;
 
 /// The example of the reference page: every kind of entry once. A test validates it.
 pub(crate) const EXAMPLE: &str = r#"listen:
@@ -28,9 +27,49 @@ servers:
 builtin:
   files: { roots: [./data], write: true }
 
+tenants:
+  company-a:
+    name: Company A
+    keys: # hashes; two for the time of a rotation
+      - "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+      - "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752 until 2027-01-31T00:00:00Z"
+    tools: { allow: ["read_*", "web__*"], deny: [web__buy] }
+    quotas: { tool_calls: 1000/min, bytes: 10MiB/h, batch_size: 50, concurrent: 10 }
+    limits: { rate: 100/s, burst: 200 }
+  back-office:
+    acts_for: [company-a]
+    resources: { allow: [] } # none
+
+auth:
+  jwt:
+    issuer: https://login.example.com
+    audience: https://mcp.example.com/mcp
+    jwks: https://login.example.com/.well-known/jwks.json
+    tenant_claim: org.tenant
+    scopes: ["mcp:tools"]
+  resource: https://mcp.example.com/mcp
+
+limits:
+  rate: 100/s
+  burst: 200
+  global: { rate: 5000/s }
+  tools: { "web__*": { rate: 10/min, burst: 2 } }
+
+validation:
+  max_body: 1MiB
+  max_depth: 16
+  patterns:
+    rules: { pattern.shell: flag, pattern.sql.tautology: off }
+    exempt: [{ tool: write_file, field: content, rules: [pattern.script] }]
+  redact: [secrets]
+
+audit:
+  file: ./audit # a directory
+  arguments: store
+  keep: { age: 90d, size: 10GiB }
+
 supervisor: { default_timeout: 30s, max_timeout: 10m }
 sessions: { max: 1000, idle_ttl: 15m }
-validation: { max_body: 1MiB, max_depth: 16 }
 log: { level: info, format: json }
 "#;
 
@@ -52,13 +91,20 @@ const RULES: &str = "```
 
 - **Nothing is ignored.** Unknown keys, duplicate keys, wrong types and settings that would have no effect are errors.
 - **Paths** are relative to the directory of the file.
-- **Durations** are a whole number and `ms`, `s`, `m` or `h`: `500ms`, `30s`, `5m`, `1h`.
-- **Sizes** are a whole number and `B`, `KB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024): `4MiB`.
+- **Durations** are a whole number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `30s`, `5m`, `1h`, `1d`.
+- **Sizes** are a whole number and `B`, `KB`, `MB`, `GB`, `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of
+  1024): `4MiB`.
+- **Rates** are a number, or a size, per `s`, `min` (or `m`), `h`, `day` (or `d`): `100/s`, `1000/min`, `100/10s`,
+  `10MiB/h`, `1GiB/7d`.
+- **API keys** stand in the file only as hashes, in the line that `ferromcp keys new TENANT` prints:
+  `sha256:<64 hex digits>`, or with an end `sha256:<64 hex digits> until 2027-01-31T00:00:00Z`.
+- **Patterns** on names and URIs: `*` is any text, `?` one character, all else itself. Where both allow and deny match,
+  deny wins.
 - **References** work in every value, not in keys: `${NAME}` is an environment variable, `${file:PATH}` the content of a
   text file (at most 64 KiB, without the line break at its end), `$${` a literal `${`. A variable that is not set is an
   error. Inside `{ }` and `[ ]`, YAML needs quotes around a reference: `{ TOKEN: \"${TOKEN}\" }`.
-- **Secrets** do not appear in errors or logs: values of `env` and `headers`, and whatever a reference stands for, are
-  never printed.
+- **Secrets** do not appear in errors or logs: values of `env` and `headers`, hashes of API keys, `auth.jwt.secret`, and
+  whatever a reference stands for, are never printed.
 - The file is UTF-8, one YAML document, at most 1 MiB, at most 32 levels deep. Anchors and aliases work; merge keys
   (`<<`) and tags (`!name`) do not.
 - A number without quotes in `args`, `env` and `headers` is passed on as it is written.
@@ -102,6 +148,7 @@ fn section(out: &mut String, path: &str, object: &'static Object, later: &mut Ve
             Absent::Value(yaml) => format!("`{yaml}`"),
             Absent::Words(words) => words.to_owned(),
             Absent::Group => String::new(),
+            Absent::Required => "required".into(),
         };
         let value = cell(&describe(&field.kind));
         let _ = writeln!(
@@ -117,10 +164,14 @@ fn section(out: &mut String, path: &str, object: &'static Object, later: &mut Ve
         match &field.kind {
             Kind::Object(inner) => section(out, &path, inner, later),
             Kind::Table {
-                key: KeyForm::ServerId,
+                key,
                 item: Kind::Object(inner),
                 ..
-            } => section(out, &join(&path, "ID"), inner, later),
+            } => section(out, &join(&path, key.placeholder()), inner, later),
+            Kind::List {
+                item: Kind::Object(inner),
+                ..
+            } => section(out, &format!("{path}[]"), inner, later),
             _ => {}
         }
     }
@@ -156,14 +207,24 @@ fn describe(kind: &Kind) -> String {
         }
         Kind::Size { min, max } => format!("size, {} to {}", show_size(*min), show_size(*max)),
         Kind::Count { min, max } => format!("number, {min} to {max}"),
+        Kind::Rate { max, max_per } => format!("rate, 1 to {max} in 1s to {}", show_duration(*max_per)),
+        Kind::ByteRate { max, max_per } => format!(
+            "rate of bytes, 1B to {} in 1s to {}",
+            show_size(*max),
+            show_duration(*max_per)
+        ),
         Kind::Text(form) => form.describe(),
+        Kind::OneOrMore { item, max } => format!("{}; or a list of 1 to {max} such", describe(item)),
         Kind::List {
             item,
             may_be_empty,
             max,
         } => {
             let from = if *may_be_empty { 0 } else { 1 };
-            format!("list of {from} to {max}: {}", describe(item))
+            match item {
+                Kind::Object(_) => format!("list of {from} to {max} mappings, see below"),
+                item => format!("list of {from} to {max}: {}", describe(item)),
+            }
         }
         Kind::Table { key, item, max } => match item {
             Kind::Object(_) => format!("mapping of up to {max}, see below; keys: {}", key.describe()),

@@ -3,8 +3,27 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-const DURATION_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const DURATION_UNITS: &[(&str, u64)] = &[
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+/// Of rates; each also without a number.
+const PERIOD_UNITS: &[(&str, u64)] = &[
+    ("day", 86_400_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("min", 60_000),
+    ("m", 60_000),
+    ("s", 1000),
+];
+/// Shortest period of a rate.
+pub(crate) const MIN_PERIOD: Duration = Duration::from_secs(1);
 const SIZE_UNITS: &[(&str, u64)] = &[
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
     ("GiB", 1 << 30),
     ("GB", 1_000_000_000),
     ("MiB", 1 << 20),
@@ -14,9 +33,9 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("B", 1),
 ];
 
-/// `30s`, `500ms`, `5m`, `1h`: a whole number and its unit. The error is a hint.
+/// `30s`, `500ms`, `5m`, `1h`, `1d`: a whole number and its unit. The error is a hint.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
-    let hint = "write a whole number and ms, s, m or h, as in 500ms, 30s, 5m, 1h";
+    let hint = "write a whole number and ms, s, m, h or d, as in 500ms, 30s, 5m, 1h, 1d";
     with_unit(text, DURATION_UNITS)
         .map(Duration::from_millis)
         .ok_or(hint)
@@ -24,8 +43,38 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// `4MiB`, `100KiB`, `512B`, `1MB`: a whole number and its unit. The error is a hint.
 pub(crate) fn size(text: &str) -> Result<u64, &'static str> {
-    let hint = "write a whole number and B, KB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of 1024), as in 4MiB";
+    let hint = "write a whole number and B, KB, MB, GB, TB (powers of 1000) or KiB, MiB, GiB, TiB (powers of 1024), as in 4MiB";
     with_unit(text, SIZE_UNITS).ok_or(hint)
+}
+
+/// `100/s`, `1000/min`, `100/10s`: a whole number and a period. The error is a hint.
+pub(crate) fn rate(text: &str) -> Result<(u64, Duration), &'static str> {
+    let hint = "write a whole number, `/` and s, min, h or day (with a number before it if it is not 1), as in 100/s, 1000/min, \
+                100/10s";
+    let (count, per) = text.split_once('/').ok_or(hint)?;
+    let digits = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    // More digits than fit are still a number: above any bound.
+    let count = digits.then(|| count.parse().unwrap_or(u64::MAX)).ok_or(hint)?;
+    Ok((count, period(per).ok_or(hint)?))
+}
+
+/// `10MiB/h`, `1GB/day`: a size and a period. The error is a hint.
+pub(crate) fn byte_rate(text: &str) -> Result<(u64, Duration), &'static str> {
+    let hint = "write a size, `/` and s, min, h or day (with a number before it if it is not 1), as in 10MiB/h, 1GiB/7d";
+    let (bytes, per) = text.split_once('/').ok_or(hint)?;
+    Ok((
+        with_unit(bytes, SIZE_UNITS).ok_or(hint)?,
+        period(per).ok_or(hint)?,
+    ))
+}
+
+fn period(text: &str) -> Option<Duration> {
+    let bare = PERIOD_UNITS.iter().find(|(unit, _)| *unit == text);
+    let ms = match bare {
+        Some((_, factor)) => *factor,
+        None => with_unit(text, PERIOD_UNITS)?,
+    };
+    Some(Duration::from_millis(ms))
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {

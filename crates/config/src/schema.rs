@@ -51,6 +51,17 @@ fn object(object: &'static Object) -> Json {
         ("additionalProperties", Json::Bool(false)),
         ("properties", Json::Object(properties)),
     ]);
+    let required: Vec<Json> = object
+        .fields
+        .iter()
+        .filter(|field| matches!(field.default, Absent::Required))
+        .map(|field| Json::text(field.key))
+        .collect();
+    let schema = if required.is_empty() {
+        schema
+    } else {
+        schema.with("required", Json::List(required))
+    };
     if std::ptr::eq(object, &raw const UPSTREAM) {
         schema.with(
             "oneOf",
@@ -83,7 +94,7 @@ fn property(field: &'static Field) -> Json {
     );
     match field.default {
         Absent::Value(yaml) => schema.with("default", default_value(&field.kind, yaml)),
-        Absent::Words(_) | Absent::Group => schema,
+        Absent::Words(_) | Absent::Group | Absent::Required => schema,
     }
 }
 
@@ -93,6 +104,10 @@ fn default_value(kind: &Kind, yaml: &str) -> Json {
         (Kind::Count { .. }, _) => Json::Number(yaml.to_owned()),
         (_, "[]") => Json::List(Vec::new()),
         (_, "{}") => Json::Object(Vec::new()),
+        (Kind::List { .. } | Kind::OneOrMore { .. }, _) => {
+            let items = yaml.trim_matches(['[', ']']).split(", ");
+            Json::List(items.map(Json::text).collect())
+        }
         _ => Json::text(yaml),
     }
 }
@@ -108,14 +123,27 @@ fn kind(kind: &'static Kind) -> Json {
                 .collect();
             or_reference(Json::object([("enum", Json::List(words))]))
         }
-        Kind::Duration { .. } => or_reference(pattern("^[0-9]+(ms|s|m|h)$")),
-        Kind::Size { .. } => or_reference(pattern("^[0-9]+(B|KB|MB|GB|KiB|MiB|GiB)$")),
+        Kind::Duration { .. } => or_reference(pattern("^[0-9]+(ms|s|m|h|d)$")),
+        Kind::Size { .. } => or_reference(pattern("^[0-9]+(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")),
+        Kind::Rate { .. } => or_reference(pattern("^[0-9]+/([0-9]*(s|m|min|h|d|day))$")),
+        Kind::ByteRate { .. } => or_reference(pattern(
+            "^[0-9]+(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)/([0-9]*(s|m|min|h|d|day))$",
+        )),
         Kind::Count { min, max } => or_reference(Json::object([
             ("type", Json::text("integer")),
             ("minimum", Json::Number(min.to_string())),
             ("maximum", Json::Number(max.to_string())),
         ])),
         Kind::Text(form) => text(*form),
+        Kind::OneOrMore { item, max } => {
+            let list = Json::object([
+                ("type", Json::text("array")),
+                ("items", self::kind(item)),
+                ("minItems", Json::Number("1".into())),
+                ("maxItems", Json::Number(max.to_string())),
+            ]);
+            Json::object([("anyOf", Json::List(vec![self::kind(item), list]))])
+        }
         Kind::List {
             item,
             may_be_empty,

@@ -3,6 +3,12 @@
 //! The validator, the JSON Schema and the reference page are all derived from these tables, so none of them can know a
 //! key that the others do not. What a table cannot say (one key excludes another, and so on) is in `assemble`.
 
+mod audit;
+mod auth;
+mod limits;
+mod patterns;
+mod tenants;
+
 use std::time::Duration;
 
 use crate::spec::{Absent, Choice, Field, Kind, Later, Object};
@@ -31,9 +37,20 @@ const fn text(form: Form) -> Kind {
 
 const MS: u64 = 1;
 const SECOND: u64 = 1000;
+const MINUTE: u64 = 60_000;
 const HOUR: u64 = 3_600_000;
+const DAY: u64 = 86_400_000;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+const fn texts(form: &'static Kind, may_be_empty: bool, max: usize) -> Kind {
+    Kind::List {
+        item: form,
+        may_be_empty,
+        max,
+    }
+}
 
 const fn duration(min_ms: u64, max_ms: u64) -> Kind {
     Kind::Duration {
@@ -89,23 +106,39 @@ pub(crate) static ROOT: Object = Object {
             Group,
             "What is logged; the log goes to stderr.",
         ),
-    ],
-    later: &[
-        later(
+        field(
             "tenants",
-            "every client is the one local tenant for now; remove the block",
+            Kind::Table {
+                key: KeyForm::TenantId,
+                item: &Kind::Object(&tenants::TENANT),
+                max: 10_000,
+            },
+            Words("none: every caller is the one local tenant"),
+            "Tenants by id: their keys, what they may see and call, and how much of it.",
         ),
-        later(
+        field(
             "auth",
-            "clients are not authenticated for now: keep `listen.http` on a loopback address; remove the block",
+            Kind::Object(&auth::AUTH),
+            Group,
+            "How callers prove who they are.",
         ),
-        later(
+        field(
+            "limits",
+            Kind::Object(&limits::LIMITS),
+            Group,
+            "Rates of calls; what goes beyond is refused with the time to wait.",
+        ),
+        field(
             "audit",
-            "calls are recorded in the log (`log.calls`) for now; remove the block",
+            Kind::Object(&audit::AUDIT),
+            Group,
+            "Records of every call and of every change of the settings.",
         ),
-        later("limits", "there are no rate limits for now; remove the block"),
-        later("reload", "restart ferromcp after a change; remove the block"),
     ],
+    later: &[later(
+        "reload",
+        "restart ferromcp after a change; remove the block",
+    )],
 };
 
 static LISTEN: Object = Object {
@@ -490,11 +523,24 @@ static VALIDATION: Object = Object {
             Value("enforce"),
             "Whether arguments are checked against the tool's input schema before the call.",
         ),
+        field(
+            "patterns",
+            Kind::Object(&patterns::PATTERNS),
+            Group,
+            "Rules that look for attacks in arguments.",
+        ),
+        field(
+            "redact",
+            Kind::List {
+                item: &Kind::Choice(&[word("secrets"), word("pii")]),
+                may_be_empty: false,
+                max: 2,
+            },
+            Words("nothing"),
+            "What is taken out of results: `secrets` are keys, tokens and passwords, `pii` is data on persons.",
+        ),
     ],
-    later: &[later(
-        "patterns",
-        "the size, depth and schema checks of this block work; remove the key",
-    )],
+    later: &[],
 };
 
 static LOG: Object = Object {

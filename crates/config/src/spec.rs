@@ -22,7 +22,22 @@ pub(crate) enum Kind {
         min: u64,
         max: u64,
     },
+    /// So many in so much time: `100/s`.
+    Rate {
+        max: u64,
+        max_per: Duration,
+    },
+    /// So many bytes in so much time: `10MiB/h`.
+    ByteRate {
+        max: u64,
+        max_per: Duration,
+    },
     Text(Form),
+    /// One item by itself, or a list of 1 to `max`.
+    OneOrMore {
+        item: &'static Kind,
+        max: usize,
+    },
     /// A list of 1 to `max` items (0 to `max` where empty says something).
     List {
         item: &'static Kind,
@@ -66,6 +81,8 @@ pub(crate) enum Absent {
     Words(&'static str),
     /// A group of settings, each with a default of its own.
     Group,
+    /// The mapping that the key belongs to must have it.
+    Required,
 }
 
 /// A setting of the design that this version does not have. Refused, so that nobody relies on it.

@@ -7,7 +7,7 @@ use crate::settings::ROOT;
 use crate::spec::{Absent, Field, Kind, Object};
 use crate::text::{Form, KeyForm};
 
-/// Every setting that is not a group, with its path. Keys below `servers` stand under an id.
+/// Every setting that is not a group, with its path. Keys of a table's entries stand under an id.
 fn leaves() -> Vec<(Vec<&'static str>, &'static Field)> {
     fn walk(
         path: &[&'static str],
@@ -19,7 +19,6 @@ fn leaves() -> Vec<(Vec<&'static str>, &'static Field)> {
             match &field.kind {
                 Kind::Object(inner) => walk(&path, inner, out),
                 Kind::Table {
-                    key: KeyForm::ServerId,
                     item: Kind::Object(inner),
                     ..
                 } => {
@@ -59,55 +58,142 @@ fn sample(kind: &Kind, absent: Absent) -> String {
         Kind::Duration { .. } => "7s".into(),
         Kind::Size { .. } => "7KiB".into(),
         Kind::Count { .. } => "7".into(),
+        Kind::Rate { .. } => "7/s".into(),
+        Kind::ByteRate { .. } => "7KiB/s".into(),
+        Kind::OneOrMore { item, .. } => sample(item, Absent::Group),
+        Kind::List {
+            item: Kind::Object(inner),
+            ..
+        } => {
+            let field = &inner.fields[0];
+            format!("[{{ {}: {} }}]", field.key, sample(&field.kind, field.default))
+        }
         Kind::List { item, .. } => format!("[{}]", sample(item, Absent::Group)),
+        Kind::Table {
+            key: KeyForm::Rule,
+            item,
+            ..
+        } => format!("{{ pattern.sample: {} }}", sample(item, Absent::Group)),
         Kind::Table { item, .. } => format!("{{ X-Sample: {} }}", sample(item, Absent::Group)),
         Kind::Object(_) => unreachable!("groups have no sample"),
         Kind::Text(form) => match form {
             Form::Listen => "127.0.0.1:7777".into(),
             Form::Host => "sample.example.com".into(),
-            Form::Origin | Form::Url => "https://sample.example.com".into(),
+            Form::Origin | Form::Url | Form::Issuer | Form::Jwks => "https://sample.example.com".into(),
+            Form::TenantOrAll => "other".into(),
+            Form::KeyHash => format!("\"sha256:{}\"", "7f".repeat(32)),
+            Form::Rule => "pattern.sample".into(),
+            Form::Secret => "s".repeat(64),
+            Form::Folder => "src".into(),
             Form::Directory => "src".into(),
             _ => "sample".into(),
         },
     }
 }
 
-/// A file that sets one key to `value`, and nothing else but what that key cannot do without.
-fn file_with(path: &[&str], value: &str) -> String {
-    let nested = |path: &[&str], value: &str| {
-        path.iter()
-            .rev()
-            .fold(value.to_owned(), |inner, key| format!("{{ {key}: {inner} }}"))
+/// What a key cannot do without: settings of the smallest file in which it is allowed.
+fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
+    let jwt = || {
+        vec![
+            (vec!["auth", "jwt", "issuer"], "https://i.example.com"),
+            (vec!["auth", "jwt", "audience"], "a"),
+        ]
+    };
+    let with_keys = |key, value| {
+        let mut needs = jwt();
+        needs.push((vec!["auth", "jwt", key], value));
+        needs
     };
     match path {
-        ["servers", "id", rest @ ..] => {
-            format!("servers: {{ id: {} }}", server_with(rest, &nested(rest, value)))
+        ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
+        ["servers", _, "command" | "url"] => vec![],
+        ["servers", ..] => vec![(vec!["servers", "id", "command"], "base")],
+        ["builtin", "files", key] if *key != "roots" => vec![(vec!["builtin", "files", "roots"], "[src]")],
+        ["tenants", _, "acts_for"] => vec![(vec!["tenants", "other"], "{}"), (vec!["tenants", "id"], "{}")],
+        ["tenants", _, "limits", "burst"] => vec![(vec!["tenants", "id", "limits", "rate"], "5/s")],
+        ["tenants", _, "patterns", _] => vec![(vec!["tenants", "id", "patterns"], "{}")],
+        ["tenants", ..] => vec![(vec!["tenants", "id"], "{}")],
+        ["auth", "anonymous"] => with_keys("jwks", "https://j.example.com"),
+        ["auth", "jwt", "secret"] => jwt(),
+        ["auth", "jwt", _] | ["auth", "resource" | "authorization_servers"] => {
+            with_keys("jwks", "https://j.example.com")
         }
-        ["builtin", "files", key] if *key != "roots" => {
-            format!("builtin: {{ files: {{ roots: [src], {key}: {value} }} }}")
+        ["limits", "burst" | "per"] => vec![(vec!["limits", "rate"], "5/s")],
+        ["limits", "global", "burst"] => vec![(vec!["limits", "global", "rate"], "5/s")],
+        ["limits", "tenant", "burst"] => vec![(vec!["limits", "tenant", "rate"], "5/s")],
+        ["limits", "tools", _, "burst"] => vec![(vec!["limits", "tools", "id", "rate"], "5/s")],
+        ["audit", "max_arguments"] => vec![(vec!["audit", "arguments"], "store")],
+        ["audit", "keep", "size"] => vec![
+            (vec!["audit", "file"], "src"),
+            (vec!["audit", "rotate", "size"], "64KiB"),
+        ],
+        [
+            "audit",
+            "on_full" | "on_error" | "sign_key" | "rotate" | "keep" | "commit_delay",
+            ..,
+        ] => {
+            vec![(vec!["audit", "file"], "src")]
         }
-        path => nested(path, value),
+        _ => vec![],
     }
 }
 
-fn server_with(path: &[&str], body: &str) -> String {
-    let inner = body.trim_start_matches("{ ").trim_end_matches(" }");
-    let closing = "}".repeat(inner.matches('{').count() - inner.matches('}').count());
-    match path[0] {
-        "command" | "url" => format!("{{ {inner} {closing}}}"),
-        "headers" => format!("{{ url: \"http://localhost\", {inner} {closing}}}"),
-        _ => format!("{{ command: base, {inner} {closing}}}"),
+#[derive(Default)]
+struct Tree {
+    value: String,
+    members: Vec<(String, Tree)>,
+}
+
+impl Tree {
+    fn set(&mut self, path: &[&str], value: &str) {
+        let Some((key, rest)) = path.split_first() else {
+            value.clone_into(&mut self.value);
+            return;
+        };
+        let at = self
+            .members
+            .iter()
+            .position(|(k, _)| k == key)
+            .unwrap_or_else(|| {
+                self.members.push(((*key).to_owned(), Tree::default()));
+                self.members.len() - 1
+            });
+        self.members[at].1.set(rest, value);
+    }
+
+    fn yaml(&self) -> String {
+        if self.members.is_empty() && !self.value.is_empty() {
+            return self.value.clone();
+        }
+        let members: Vec<_> = self
+            .members
+            .iter()
+            .map(|(key, tree)| format!("{key}: {}", tree.yaml()))
+            .collect();
+        format!("{{ {} }}", members.join(", "))
     }
 }
 
-fn base_of(path: &[&str]) -> &'static str {
-    match path {
-        ["servers", _, "headers"] => "servers: { id: { url: \"http://localhost\" } }",
-        ["servers", _, "command" | "url"] => "{}",
-        ["servers", ..] => "servers: { id: { command: base } }",
-        ["builtin", "files", key] if *key != "roots" => "builtin: { files: { roots: [src] } }",
-        _ => "{}",
+fn base_of(path: &[&str]) -> Tree {
+    let mut tree = Tree::default();
+    for (path, value) in needs(path) {
+        tree.set(&path, value);
     }
+    tree
+}
+
+/// A file that sets one key to `value`, and nothing else but what that key cannot do without.
+fn file_with(path: &[&str], value: &str) -> String {
+    // Samples that are out of the bounds of these keys, and ones that would not fit what the keys need.
+    let value = match (path, value) {
+        (["auth", "jwt", "algorithms"], _) => "[PS256]",
+        (["audit", "keep" | "rotate", "size"], "7KiB") => "7MiB",
+        (["audit", "keep" | "rotate", "age"] | ["auth", "jwt", "jwks_max_age"], "7s") => "7h",
+        (_, value) => value,
+    };
+    let mut tree = base_of(path);
+    tree.set(path, value);
+    tree.yaml()
 }
 
 fn load(text: &str) -> Config {
@@ -115,17 +201,27 @@ fn load(text: &str) -> Config {
     Config::from_yaml(text, &origin, &|_| None).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
+/// Without these keys, their block is refused.
+fn is_required(path: &[&str]) -> bool {
+    matches!(path, ["auth", "jwt", "issuer" | "audience" | "jwks" | "secret"])
+}
+
 #[test]
 fn every_key_has_an_effect() {
     let leaves = leaves();
-    assert!(leaves.len() > 30, "the walk found only {}", leaves.len());
+    assert!(leaves.len() > 90, "the walk found only {}", leaves.len());
     for (path, field) in leaves {
         // The type only repeats what `command` or `url` says; that it must fit them is its effect.
         if path == ["servers", "id", "type"] {
             continue;
         }
         let with = file_with(&path, &sample(&field.kind, field.default));
-        assert_ne!(load(&with), load(base_of(&path)), "{with} changes nothing");
+        let base = if is_required(&path) {
+            "{}".into()
+        } else {
+            base_of(&path).yaml()
+        };
+        assert_ne!(load(&with), load(&base), "{with} changes nothing");
     }
 }
 
@@ -142,9 +238,13 @@ fn documented_defaults_are_the_real_ones() {
         }
         checked += 1;
         let with = file_with(&path, default);
-        assert_eq!(load(&with), load(base_of(&path)), "{with} is not the default");
+        assert_eq!(
+            load(&with),
+            load(&base_of(&path).yaml()),
+            "{with} is not the default"
+        );
     }
-    assert!(checked > 20, "only {checked} defaults compared");
+    assert!(checked > 45, "only {checked} defaults compared");
 }
 
 #[test]

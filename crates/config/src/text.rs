@@ -1,11 +1,14 @@
 //! The forms that a string setting can have: what is accepted, and how it is described to people and to editors.
 
+mod policy;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use crate::interpolate::plain_io;
+use crate::model::KeyHash;
 use crate::scalar;
 
 /// One form of text. Lengths are in bytes.
@@ -37,6 +40,28 @@ pub(crate) enum Form {
     Directory,
     /// A tool name pattern.
     Glob,
+    /// A pattern on URIs.
+    UriGlob,
+    /// A tenant id, or `*`.
+    TenantOrAll,
+    /// The hash of an API key, with or without an end.
+    KeyHash,
+    /// The id of a pattern rule, or the beginning of ids.
+    Rule,
+    /// An https URL that is compared as it is written.
+    Issuer,
+    /// Where a JSON Web Key Set is: an https URL or a file.
+    Jwks,
+    /// A shared secret.
+    Secret,
+    /// The name of a claim, dotted when it is inside others.
+    Claim,
+    /// An OAuth scope.
+    Scope,
+    /// A directory that need not exist.
+    Folder,
+    /// The file of a private key, or the key itself.
+    KeyFile,
 }
 
 /// The forms that a mapping's keys can have.
@@ -45,6 +70,11 @@ pub(crate) enum KeyForm {
     ServerId,
     Variable,
     Header,
+    TenantId,
+    /// A pattern on tool names.
+    Tool,
+    /// The id of a pattern rule, or the beginning of ids.
+    Rule,
 }
 
 /// A text that passed its form.
@@ -54,6 +84,14 @@ pub(crate) enum Parsed {
     Addr(SocketAddr),
     Url(Box<Url>),
     Path(PathBuf),
+    KeyHash(KeyHash),
+    /// Nested names.
+    Names(Vec<String>),
+    /// The text itself, and the path that it is if it is one.
+    TextOrPath {
+        text: String,
+        path: PathBuf,
+    },
 }
 
 /// What is wrong with a text; never contains the text.
@@ -84,7 +122,14 @@ impl Form {
     pub(crate) fn sensitive(self) -> bool {
         matches!(
             self,
-            Self::Argument | Self::EnvValue | Self::HeaderValue | Self::Url
+            Self::Argument
+                | Self::EnvValue
+                | Self::HeaderValue
+                | Self::Url
+                | Self::KeyHash
+                | Self::Jwks
+                | Self::Secret
+                | Self::KeyFile
         )
     }
 
@@ -111,7 +156,25 @@ impl Form {
             Self::HeaderValue => "a header value in visible ASCII".into(),
             Self::Url => "an absolute http:// or https:// URL".into(),
             Self::Directory => "the path of a directory that exists".into(),
-            Self::Glob => "a tool name, where `*` stands for any characters and `?` for one".into(),
+            Self::Glob => "a name, where `*` stands for any characters and `?` for one".into(),
+            Self::UriGlob => "a URI, where `*` stands for any characters and `?` for one".into(),
+            Self::TenantOrAll => "the id of a tenant, or `*` for all".into(),
+            Self::KeyHash => "`sha256:` and 64 hex digits, with or without `until` and a time".into(),
+            Self::Rule => {
+                "the id of a pattern rule, as in pattern.sql.tautology, or its beginning, as in pattern.sql"
+                    .into()
+            }
+            Self::Issuer => {
+                "an absolute https:// URL without `?` and `#` (http:// on loopback hosts only)".into()
+            }
+            Self::Jwks => "an https:// URL (http:// on loopback hosts only), or the path of a file".into(),
+            Self::Secret => "a secret of at least 32 bytes".into(),
+            Self::Claim => {
+                "the name of a claim, as in tenant, or of one inside others, as in org.tenant".into()
+            }
+            Self::Scope => "an OAuth scope, as in mcp:tools".into(),
+            Self::Folder => "the path of a directory".into(),
+            Self::KeyFile => "the path of a file, or `${file:PATH}` for its content".into(),
         }
     }
 
@@ -122,6 +185,11 @@ impl Form {
             Self::Id => Some("^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$"),
             Self::Url => Some("^https?://"),
             Self::Origin => Some("^[a-z][a-z0-9+.-]*://[^/]+$"),
+            Self::TenantOrAll => Some(r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$"),
+            Self::KeyHash => Some("^sha256:[0-9A-Fa-f]{64}( until [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z)?$"),
+            Self::Rule => Some(r"^pattern(\.[a-z0-9_-]+)+$"),
+            Self::Issuer => Some("^https?://[^?#]+$"),
+            Self::Scope => Some(r"^[!#-\[\]-~]+$"),
             _ => None,
         }
     }
@@ -132,7 +200,7 @@ impl Form {
         }
         let max = match self {
             Self::Line { max } | Self::Prose { max } => max,
-            Self::Argument | Self::EnvValue => MAX_TEXT,
+            Self::Argument | Self::EnvValue | Self::KeyFile | Self::Secret => MAX_TEXT,
             Self::HeaderValue | Self::Url => 8 * 1024,
             _ => 4 * 1024,
         };
@@ -142,12 +210,15 @@ impl Form {
         if text.is_empty() && !matches!(self, Self::Argument | Self::EnvValue | Self::HeaderValue) {
             return wrong("the text is empty");
         }
-        let one_line = !matches!(self, Self::Prose { .. } | Self::Argument | Self::EnvValue);
+        let one_line = !matches!(
+            self,
+            Self::Prose { .. } | Self::Argument | Self::EnvValue | Self::KeyFile | Self::Secret
+        );
         if one_line && text.chars().any(char::is_control) {
             return wrong("the text contains a line break or another control character");
         }
         match self {
-            Self::Line { .. } | Self::Prose { .. } | Self::Argument | Self::EnvValue => {
+            Self::Line { .. } | Self::Prose { .. } | Self::Argument | Self::EnvValue | Self::Secret => {
                 Ok(Parsed::Text(text.into()))
             }
             Self::Listen => match scalar::parse_listen_addr(text) {
@@ -162,6 +233,17 @@ impl Form {
             Self::Url => upstream_url(text).map(|url| Parsed::Url(Box::new(url))),
             Self::Directory => directory(text, base).map(Parsed::Path),
             Self::Glob => glob(text).map(|()| Parsed::Text(text.into())),
+            Self::UriGlob => policy::uri_glob(text).map(|()| Parsed::Text(text.into())),
+            Self::TenantOrAll if text == "*" => Ok(Parsed::Text(text.into())),
+            Self::TenantOrAll => policy::tenant_id(text).map(|()| Parsed::Text(text.into())),
+            Self::KeyHash => policy::key_hash(text).map(Parsed::KeyHash),
+            Self::Rule => policy::rule_id(text).map(|()| Parsed::Text(text.into())),
+            Self::Issuer => policy::issuer(text).map(|()| Parsed::Text(text.into())),
+            Self::Jwks => policy::jwks(text, base),
+            Self::Claim => policy::claim(text).map(Parsed::Names),
+            Self::Scope => policy::scope(text).map(|()| Parsed::Text(text.into())),
+            Self::Folder => policy::folder(text, base).map(Parsed::Path),
+            Self::KeyFile => policy::key_file(text, base),
         }
     }
 }
@@ -177,6 +259,11 @@ impl KeyForm {
             }
             Self::Variable => Ok(()),
             Self::Header => header_name(key),
+            Self::TenantId if key.is_empty() => wrong("the tenant id is empty"),
+            Self::TenantId => policy::tenant_id(key),
+            Self::Tool if key.is_empty() => wrong("the pattern is empty"),
+            Self::Tool => glob(key),
+            Self::Rule => policy::rule_id(key),
         }
     }
 
@@ -185,6 +272,22 @@ impl KeyForm {
             Self::ServerId => "an id of 1 to 32 of A-Z a-z 0-9 _ -, without `__` and not ending in `_`",
             Self::Variable => "the name of an environment variable",
             Self::Header => "the name of an HTTP header that FerroMCP does not set itself",
+            Self::TenantId => "a tenant id of 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit",
+            Self::Tool => "a tool name, where `*` stands for any characters and `?` for one",
+            Self::Rule => {
+                "the id of a pattern rule, as in pattern.sql.tautology, or its beginning, as in pattern.sql"
+            }
+        }
+    }
+
+    /// What stands for the key in the path of a setting.
+    pub(crate) fn placeholder(self) -> &'static str {
+        match self {
+            Self::ServerId => "ID",
+            Self::TenantId => "TENANT",
+            Self::Tool => "TOOL",
+            Self::Variable | Self::Header => "NAME",
+            Self::Rule => "RULE",
         }
     }
 
@@ -194,6 +297,9 @@ impl KeyForm {
             Self::ServerId => "^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$",
             Self::Variable => r#"^[^=:{}\[\]"'\\]+$"#,
             Self::Header => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
+            Self::TenantId => "^[a-z0-9][a-z0-9._-]{0,63}$",
+            Self::Tool => r"^[^\s\[\]{}\\]{1,128}$",
+            Self::Rule => r"^pattern(\.[a-z0-9_-]+)+$",
         }
     }
 }

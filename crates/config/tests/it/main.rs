@@ -5,6 +5,7 @@
 mod bad;
 mod import;
 mod load;
+mod policy;
 mod rendered;
 mod robust;
 mod schema;

@@ -47,6 +47,8 @@ fn schema_paths(node: &Value, path: &str, out: &mut BTreeSet<String>) {
         }
     } else if let Some(item) = node.get("additionalProperties").filter(|v| v.is_object()) {
         schema_paths(item, &format!("{path}.*"), out);
+    } else if let Some(item) = node.get("items").filter(|v| v.get("properties").is_some()) {
+        schema_paths(item, &format!("{path}.#"), out);
     }
 }
 
@@ -55,18 +57,22 @@ fn schema_paths(node: &Value, path: &str, out: &mut BTreeSet<String>) {
 fn the_validator_and_the_schema_know_the_same_keys() {
     let mut paths = BTreeSet::new();
     schema_paths(&schema(), "", &mut paths);
-    assert!(paths.len() > 40, "{paths:?}");
+    assert!(paths.len() > 100, "{paths:?}");
     let groups: BTreeSet<String> = paths
         .iter()
         .map(|p| p.rsplit_once('.').map_or("", |(group, _)| group).to_owned())
         .collect();
     for group in groups {
-        let text = group
-            .rsplit('.')
-            .filter(|s| !s.is_empty())
-            .fold("{ zzzzz: 1 }".to_owned(), |inner, key| {
-                format!("{{ {}: {inner} }}", key.replace('*', "id"))
-            });
+        let text =
+            group
+                .rsplit('.')
+                .filter(|s| !s.is_empty())
+                .fold("{ zzzzz: 1 }".to_owned(), |inner, key| {
+                    if key == "#" {
+                        return format!("[{inner}]");
+                    }
+                    format!("{{ {}: {inner} }}", key.replace('*', "id"))
+                });
         let error = Config::from_yaml(&text, Path::new("x.yaml"), &|_| None).expect_err(&text);
         let problem = error
             .problems()
@@ -101,6 +107,14 @@ fn the_schema_and_the_validator_agree() {
         json!({"builtin": {"echo": false, "files": {"roots": ["src"], "write": true, "delete": false, "max_read": "1KiB"}}}),
         json!({"sessions": {"max": 1, "idle_ttl": "1h", "init_timeout": "1s"}, "log": {"level": "warn", "format": "json", "calls": false}}),
         json!({"validation": {"max_body": "1MB", "max_items": 5, "max_depth": 128, "schema": "off"}}),
+        json!({"tenants": {"a.b_c-1": {"name": "A", "keys": [format!("sha256:{}", "0a".repeat(32)), format!("sha256:{} until 2027-01-31T00:00:00Z", "0b".repeat(32))]}}}),
+        json!({"tenants": {"a": {"tools": {"allow": ["x*"]}, "resources": {"deny": ["file:///*"]}, "prompts": {"allow": []}, "acts_for": ["*"], "limits": {"rate": "1/s"}}}}),
+        json!({"tenants": {"a": {"quotas": {"tool_calls": "1000/min", "bytes": "10MiB/h", "batch_size": 50, "concurrent": 1}, "patterns": {}}}}),
+        json!({"auth": {"jwt": {"issuer": "https://i", "audience": "a", "jwks": "https://j", "scopes": ["mcp:tools"]}}}),
+        json!({"auth": {"jwt": {"issuer": "https://i", "audience": ["a", "b"], "secret": "s".repeat(32), "algorithms": ["HS256"]}, "anonymous": "local"}}),
+        json!({"limits": {"rate": "100/10s", "burst": 5, "per": "tenant", "tools": {"web__*": {"rate": "1/day"}}}}),
+        json!({"validation": {"patterns": {"action": "flag", "rules": {"pattern.sql": "off"}, "exempt": [{"field": "content"}]}, "redact": ["secrets", "pii"]}}),
+        json!({"audit": {"file": "no-such-directory", "keep": {"age": "90d", "size": "1TiB"}, "redact": [], "sign_key": "no-such-file"}}),
         json!({"supervisor": {"default_timeout": "1s", "max_timeout": "2s", "start_timeout": "1s", "drain": "0s"}, "server": {"name": "n"}}),
     ] {
         assert!(validator.is_valid(&good), "schema refuses {good}");
@@ -109,7 +123,18 @@ fn the_schema_and_the_validator_agree() {
     for bad in [
         json!([]),
         json!({"x": 1}),
-        json!({"tenants": {}}),
+        json!({"reload": {}}),
+        json!({"tenants": {"A": {}}}),
+        json!({"tenants": {"a": {"keys": ["plain key"]}}}),
+        json!({"tenants": {"a": {"limits": {"burst": 5}}}}),
+        json!({"auth": {"jwt": {"issuer": "https://i", "jwks": "https://j"}}}),
+        json!({"auth": {"anonymous": "yes"}}),
+        json!({"limits": {"rate": "100"}}),
+        json!({"limits": {"rate": 100}}),
+        json!({"limits": {"tools": {"a b": {"rate": "1/s"}}}}),
+        json!({"validation": {"patterns": {"rules": {"shell": "off"}}}}),
+        json!({"validation": {"patterns": {"exempt": {"tool": "x"}}}}),
+        json!({"audit": {"ring": 1_000_001}}),
         json!({"listen": {"grpc": ":1"}}),
         json!({"listen": {"http": "nowhere"}}),
         json!({"listen": {"allowed_hosts": []}}),

@@ -1,0 +1,101 @@
+//! `audit`.
+
+use super::{count, no_effect};
+use crate::fields::{Fields, Text};
+use crate::model::{Audit, AuditLog, Keep, OnError, OnFull, SignKey};
+use crate::problem::{Problem, Problems};
+use crate::scalar::show_size;
+use crate::secret::Secret;
+use crate::text::Parsed;
+
+/// What only the durable log has.
+const OF_THE_LOG: [&str; 6] = [
+    "on_full",
+    "on_error",
+    "sign_key",
+    "rotate",
+    "keep",
+    "commit_delay",
+];
+
+pub(super) fn audit(mut fields: Fields, problems: &mut Problems) -> Audit {
+    let default = Audit::default();
+    if fields.span("file").is_none() {
+        for key in OF_THE_LOG {
+            if let Some(span) = fields.span(key) {
+                problems.push(
+                    no_effect(span, &fields.path, key, "there is no durable log without `file`")
+                        .hint("add `file: DIRECTORY`"),
+                );
+            }
+        }
+    }
+    let store_arguments = fields.word("arguments") == Some("store");
+    if !store_arguments && let Some(span) = fields.span("max_arguments") {
+        problems.push(
+            no_effect(span, &fields.path, "max_arguments", "arguments are not stored")
+                .hint("add `arguments: store`, or remove the key"),
+        );
+    }
+    Audit {
+        ring: count(fields.number("ring"), default.ring),
+        log: log(&mut fields, problems),
+        store_arguments,
+        redact: fields.strings("redact").unwrap_or(default.redact),
+        max_arguments: count(fields.number("max_arguments"), default.max_arguments),
+        stdout: fields.flag("stdout", false),
+    }
+}
+
+fn log(fields: &mut Fields, problems: &mut Problems) -> Option<AuditLog> {
+    let mut log = AuditLog::new(fields.text("file").and_then(Text::into_path)?);
+    if fields.word("on_full") == Some("drop") {
+        log.on_full = OnFull::Drop;
+    }
+    if fields.word("on_error") == Some("continue") {
+        log.on_error = OnError::Continue;
+    }
+    log.sign_key = fields.text("sign_key").and_then(sign_key);
+    if let Some(mut rotate) = fields.object("rotate") {
+        log.rotate_size = rotate.number("size").unwrap_or(log.rotate_size);
+        log.rotate_age = rotate.duration("age").unwrap_or(log.rotate_age);
+    }
+    if let Some(mut keep) = fields.object("keep") {
+        log.keep = Keep {
+            files: keep.number("files").and_then(|n| u32::try_from(n).ok()),
+            age: keep.duration("age"),
+            size: keep.number("size"),
+        };
+        if let (Some(size), Some(span)) = (log.keep.size, keep.span("size"))
+            && size < log.rotate_size
+        {
+            let least = show_size(log.rotate_size);
+            problems.push(
+                Problem::new(
+                    span,
+                    "size",
+                    format!(
+                        "{} is less than one segment (`rotate.size`, {least})",
+                        show_size(size)
+                    ),
+                )
+                .inside(&keep.path)
+                .expected(format!("at least {least}"))
+                .hint("raise it, or lower `audit.rotate.size`"),
+            );
+        }
+    }
+    log.commit_delay = fields.duration("commit_delay").unwrap_or(log.commit_delay);
+    Some(log)
+}
+
+/// `${file:PATH}` brings in the key itself; everything else is the path of its file.
+fn sign_key(text: Text) -> Option<SignKey> {
+    let content = text.spelling.contains("${file:");
+    match text.parsed {
+        Parsed::Text(key) => Some(SignKey::Text(Secret::new(key))),
+        Parsed::TextOrPath { text, .. } if content => Some(SignKey::Text(Secret::new(text))),
+        Parsed::TextOrPath { path, .. } => Some(SignKey::File(path)),
+        _ => None,
+    }
+}

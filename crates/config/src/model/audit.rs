@@ -1,0 +1,118 @@
+//! The audit log as plain data.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// `audit`: what is kept of every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Records kept in memory for queries, 0 to 1,000,000; default 10,000.
+    pub ring: usize,
+    /// The durable log; default none.
+    pub log: Option<AuditLog>,
+    /// Store arguments, not only their hash; default false (`hash`).
+    pub store_arguments: bool,
+    /// Names of members whose values are left out of stored arguments.
+    pub redact: Vec<String>,
+    /// Most bytes of arguments stored with a record, 64 B to 16 MiB; default 16 KiB.
+    pub max_arguments: usize,
+    /// Also write records to stdout as JSON lines; default false.
+    pub stdout: bool,
+}
+
+/// The durable log, with `audit.file`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLog {
+    /// Its directory, resolved against the config file. It need not exist; it was nothing but a directory when the config
+    /// was read.
+    pub directory: PathBuf,
+    /// What calls do when records come faster than they are written; default block.
+    pub on_full: OnFull,
+    /// What calls do when records cannot be written; default refuse.
+    pub on_error: OnError,
+    /// Signs checkpoints. `None`: a key made in the directory at the first start.
+    pub sign_key: Option<SignKey>,
+    /// A segment that is larger is closed, in bytes, 64 KiB to 16 GiB; default 64 MiB.
+    pub rotate_size: u64,
+    /// A segment that is older is closed, 1 min to 365 days; default 24 h.
+    pub rotate_age: Duration,
+    /// Which segments are kept; default all.
+    pub keep: Keep,
+    /// Longest wait of a record for others to be written with, up to 10 s; default 20 ms.
+    pub commit_delay: Duration,
+}
+
+/// `audit.on_full`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFull {
+    /// Wait.
+    #[default]
+    Block,
+    /// Go on; the records are counted and lost.
+    Drop,
+}
+
+/// `audit.on_error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// Calls are refused.
+    #[default]
+    Refuse,
+    /// Calls go on, the records are lost.
+    Continue,
+}
+
+/// Where the key that signs checkpoints is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignKey {
+    /// In this file, resolved against the config file. It need not exist.
+    File(PathBuf),
+    /// Here: the content that a `${file:...}` brought in, or a PEM text.
+    Text(Secret),
+}
+
+/// `audit.keep`: older segments are deleted when any bound is passed. `None` is no bound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Keep {
+    /// Most segments, 1 to 1,000,000.
+    pub files: Option<u32>,
+    /// Greatest age, 1 h to 3650 days.
+    pub age: Option<Duration>,
+    /// Most bytes in all; at least the size of one segment (`rotate_size`), at most 1024 TiB.
+    pub size: Option<u64>,
+}
+
+impl Audit {
+    pub(crate) const REDACT: [&'static str; 5] = ["password", "token", "secret", "authorization", "api_key"];
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            ring: 10_000,
+            log: None,
+            store_arguments: false,
+            redact: Self::REDACT.map(str::to_owned).into(),
+            max_arguments: 16 << 10,
+            stdout: false,
+        }
+    }
+}
+
+impl AuditLog {
+    /// A log in this directory, all else as without further settings.
+    pub fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            on_full: OnFull::default(),
+            on_error: OnError::default(),
+            sign_key: None,
+            rotate_size: 64 << 20,
+            rotate_age: Duration::from_secs(86_400),
+            keep: Keep::default(),
+            commit_delay: Duration::from_millis(20),
+        }
+    }
+}
