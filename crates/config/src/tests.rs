@@ -85,6 +85,7 @@ fn sample(kind: &Kind, absent: Absent) -> String {
             Form::Rule => "pattern.sample".into(),
             Form::Secret => "s".repeat(64),
             Form::Folder => "src".into(),
+            Form::KeyFile => "Cargo.toml".into(),
             Form::Directory => "src".into(),
             _ => "sample".into(),
         },

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+pub(crate) use policy::regular_file;
+
 use crate::interpolate::plain_io;
 use crate::model::KeyHash;
 use crate::scalar;
@@ -243,7 +245,7 @@ impl Form {
             Self::Claim => policy::claim(text).map(Parsed::Names),
             Self::Scope => policy::scope(text).map(|()| Parsed::Text(text.into())),
             Self::Folder => policy::folder(text, base).map(Parsed::Path),
-            Self::KeyFile => policy::key_file(text, base),
+            Self::KeyFile => Ok(policy::key_file(text, base)),
         }
     }
 }

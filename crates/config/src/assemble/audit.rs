@@ -6,7 +6,7 @@ use crate::model::{Audit, AuditLog, Keep, OnError, OnFull, SignKey};
 use crate::problem::{Problem, Problems};
 use crate::scalar::show_size;
 use crate::secret::Secret;
-use crate::text::Parsed;
+use crate::text::{Parsed, regular_file};
 
 /// What only the durable log has.
 const OF_THE_LOG: [&str; 6] = [
@@ -38,7 +38,6 @@ pub(super) fn audit(mut fields: Fields, problems: &mut Problems) -> Audit {
         );
     }
     Audit {
-        ring: count(fields.number("ring"), default.ring),
         log: log(&mut fields, problems),
         store_arguments,
         redact: fields.strings("redact").unwrap_or(default.redact),
@@ -55,7 +54,7 @@ fn log(fields: &mut Fields, problems: &mut Problems) -> Option<AuditLog> {
     if fields.word("on_error") == Some("continue") {
         log.on_error = OnError::Continue;
     }
-    log.sign_key = fields.text("sign_key").and_then(sign_key);
+    log.sign_key = fields.text("sign_key").and_then(|text| sign_key(text, problems));
     if let Some(mut rotate) = fields.object("rotate") {
         log.rotate_size = rotate.number("size").unwrap_or(log.rotate_size);
         log.rotate_age = rotate.duration("age").unwrap_or(log.rotate_age);
@@ -90,12 +89,22 @@ fn log(fields: &mut Fields, problems: &mut Problems) -> Option<AuditLog> {
 }
 
 /// `${file:PATH}` brings in the key itself; everything else is the path of its file.
-fn sign_key(text: Text) -> Option<SignKey> {
+fn sign_key(text: Text, problems: &mut Problems) -> Option<SignKey> {
+    let span = text.span;
     let content = text.spelling.contains("${file:");
     match text.parsed {
         Parsed::Text(key) => Some(SignKey::Text(Secret::new(key))),
         Parsed::TextOrPath { text, .. } if content => Some(SignKey::Text(Secret::new(text))),
-        Parsed::TextOrPath { path, .. } => Some(SignKey::File(path)),
+        Parsed::TextOrPath { path, .. } => {
+            if let Err(message) = regular_file(&path) {
+                problems.push(
+                    Problem::new(span, "audit.sign_key", message)
+                        .expected("the path of a file that exists, or `${file:PATH}` for its content")
+                        .hint("correct the path (it is relative to the config file), or remove the key: one is made at the first start"),
+                );
+            }
+            Some(SignKey::File(path))
+        }
         _ => None,
     }
 }

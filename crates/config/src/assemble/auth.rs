@@ -71,7 +71,29 @@ fn jwt(mut fields: Fields, problems: &mut Problems) -> Option<Jwt> {
         problems.push(no_effect(span, &fields.path, "jwks_max_age", "there is no `jwks`").hint("remove it"));
     }
     let algorithms = algorithms(&mut fields, shared, problems);
-    let keys = if let Some(text) = fields.text("secret") {
+    let keys = keys(&mut fields, &algorithms, problems)?;
+    let mut claim = |key: &str, default: &str| match fields.text(key).map(|t| t.parsed) {
+        Some(Parsed::Names(names)) => names,
+        _ => vec![default.to_owned()],
+    };
+    Some(Jwt {
+        tenant_claim: claim("tenant_claim", "tenant"),
+        subject_claim: claim("subject_claim", "sub"),
+        issuer: fields.string("issuer")?,
+        audience: fields.strings("audience")?,
+        keys,
+        algorithms,
+        scopes: fields.strings("scopes").unwrap_or_default(),
+        leeway: fields.duration("leeway").unwrap_or(Duration::from_secs(60)),
+        jwks_max_age: fields
+            .duration("jwks_max_age")
+            .unwrap_or(Duration::from_secs(600)),
+    })
+}
+
+fn keys(fields: &mut Fields, algorithms: &[JwtAlgorithm], problems: &mut Problems) -> Option<JwtKeys> {
+    let secret = fields.span("secret");
+    if let Some(text) = fields.text("secret") {
         let text = Text::into_string(text)?;
         let least = algorithms
             .iter()
@@ -92,31 +114,20 @@ fn jwt(mut fields: Fields, problems: &mut Problems) -> Option<Jwt> {
                 .hint("make one with `openssl rand -base64 64`"),
             );
         }
-        JwtKeys::Secret(Secret::new(text))
+        Some(JwtKeys::Secret(Secret::new(text)))
     } else {
         match fields.text("jwks")?.parsed {
-            Parsed::Url(url) => JwtKeys::Url(*url),
-            Parsed::Path(path) => JwtKeys::File(path),
-            _ => return None,
+            Parsed::Url(url) => Some(JwtKeys::Url(*url)),
+            Parsed::Path(path) => {
+                if let Some(span) = fields.span("jwks_max_age") {
+                    let why = "the file is read once, at the start";
+                    problems.push(no_effect(span, &fields.path, "jwks_max_age", why).hint("remove it"));
+                }
+                Some(JwtKeys::File(path))
+            }
+            _ => None,
         }
-    };
-    let mut claim = |key: &str, default: &str| match fields.text(key).map(|t| t.parsed) {
-        Some(Parsed::Names(names)) => names,
-        _ => vec![default.to_owned()],
-    };
-    Some(Jwt {
-        tenant_claim: claim("tenant_claim", "tenant"),
-        subject_claim: claim("subject_claim", "sub"),
-        issuer: fields.string("issuer")?,
-        audience: fields.strings("audience")?,
-        keys,
-        algorithms,
-        scopes: fields.strings("scopes").unwrap_or_default(),
-        leeway: fields.duration("leeway").unwrap_or(Duration::from_secs(60)),
-        jwks_max_age: fields
-            .duration("jwks_max_age")
-            .unwrap_or(Duration::from_secs(600)),
-    })
+    }
 }
 
 fn algorithms(fields: &mut Fields, shared: bool, problems: &mut Problems) -> Vec<JwtAlgorithm> {

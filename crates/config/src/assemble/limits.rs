@@ -1,9 +1,12 @@
 //! `limits`, and rates anywhere.
 
+use std::time::Duration;
+
 use super::{count, no_effect};
 use crate::fields::{Fields, Value};
 use crate::model::{Limits, Rate};
 use crate::problem::{Problem, Problems};
+use crate::scalar::show_duration;
 
 pub(super) fn limits(mut fields: Fields, problems: &mut Problems) -> Limits {
     let default = Limits::default();
@@ -29,16 +32,16 @@ pub(super) fn limits(mut fields: Fields, problems: &mut Problems) -> Limits {
             .hint("remove one of them"),
         );
     }
-    let general = limit(&mut fields);
+    let general = limit(&mut fields, problems);
     let mut limits = Limits {
         client: None,
-        tenant: fields.object("tenant").and_then(|mut f| limit(&mut f)),
-        global: fields.object("global").and_then(|mut f| limit(&mut f)),
+        tenant: fields.object("tenant").and_then(|mut f| limit(&mut f, problems)),
+        global: fields.object("global").and_then(|mut f| limit(&mut f, problems)),
         tools: fields
             .table("tools")
             .into_iter()
             .filter_map(|(tool, checked)| match checked.value {
-                Some(Value::Object(mut rate)) => Some((tool, limit(&mut rate)?)),
+                Some(Value::Object(mut rate)) => Some((tool, limit(&mut rate, problems)?)),
                 _ => None,
             })
             .collect(),
@@ -53,11 +56,31 @@ pub(super) fn limits(mut fields: Fields, problems: &mut Problems) -> Limits {
     limits
 }
 
+/// Longest time in which a burst may come back. Beyond it, rate and burst do not mean what they seem to.
+const MAX_REFILL: Duration = Duration::from_secs(3650 * 86_400);
+
 /// `rate` and `burst` of a group.
-pub(super) fn limit(fields: &mut Fields) -> Option<Rate> {
+pub(super) fn limit(fields: &mut Fields, problems: &mut Problems) -> Option<Rate> {
     let rate = fields.rate("rate")?;
-    Some(Rate {
-        burst: fields.number("burst").and_then(|b| u32::try_from(b).ok()),
-        ..rate
-    })
+    let burst = fields.number("burst").and_then(|b| u32::try_from(b).ok());
+    let rate = Rate { burst, ..rate };
+    let refill = rate.per.saturating_mul(rate.burst_or_count()) / rate.count.max(1);
+    if refill > MAX_REFILL
+        && let Some(span) = fields.span("burst")
+    {
+        problems.push(
+            Problem::new(
+                span,
+                "burst",
+                "at this rate, the burst needs more than ten years to come back",
+            )
+            .inside(&fields.path)
+            .expected(format!(
+                "a burst that comes back within {}",
+                show_duration(MAX_REFILL)
+            ))
+            .hint("lower `burst`, or raise `rate`"),
+        );
+    }
+    Some(rate)
 }

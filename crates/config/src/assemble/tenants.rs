@@ -46,7 +46,9 @@ impl Context<'_> {
             resources: self.access(fields.object("resources")),
             prompts: self.access(fields.object("prompts")),
             quotas: fields.object("quotas").map(quotas).unwrap_or_default(),
-            limits: fields.object("limits").and_then(|mut f| limit(&mut f)),
+            limits: fields
+                .object("limits")
+                .and_then(|mut f| limit(&mut f, self.problems)),
             acts_for: self.acts_for(&id, &mut fields),
             patterns: fields.object("patterns").map(|f| patterns(f, self.problems)),
             id,

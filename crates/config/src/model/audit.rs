@@ -8,8 +8,6 @@ use crate::secret::Secret;
 /// `audit`: what is kept of every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
-    /// Records kept in memory for queries, 0 to 1,000,000; default 10,000.
-    pub ring: usize,
     /// The durable log; default none.
     pub log: Option<AuditLog>,
     /// Store arguments, not only their hash; default false (`hash`).
@@ -67,7 +65,7 @@ pub enum OnError {
 /// Where the key that signs checkpoints is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignKey {
-    /// In this file, resolved against the config file. It need not exist.
+    /// In this file, resolved against the config file; it was a file when the config was read.
     File(PathBuf),
     /// Here: the content that a `${file:...}` brought in, or a PEM text.
     Text(Secret),
@@ -91,7 +89,6 @@ impl Audit {
 impl Default for Audit {
     fn default() -> Self {
         Self {
-            ring: 10_000,
             log: None,
             store_arguments: false,
             redact: Self::REDACT.map(str::to_owned).into(),

@@ -51,7 +51,7 @@ pub struct Limits {
     pub tenant: Option<Rate>,
     /// Of all together.
     pub global: Option<Rate>,
-    /// By pattern on the listed name of a tool, for every tenant by itself, in the order of the file.
+    /// By pattern on the listed name of a tool, all tenants together, in the order of the file: the first that matches counts.
     pub tools: Vec<(String, Rate)>,
     /// Most clients whose state is kept, 1 to 10,000,000; default 100,000.
     pub max_clients: usize,

@@ -129,7 +129,7 @@ pub struct Jwt {
     pub scopes: Vec<String>,
     /// How far clocks may differ, up to 10 min; default 60 s.
     pub leeway: Duration,
-    /// How long keys are used before they are asked for again, 10 s to 7 days; default 10 min. Nothing to a secret.
+    /// How long keys from a URL are used before they are fetched again, 10 s to 7 days; default 10 min.
     pub jwks_max_age: Duration,
 }
 

@@ -1,21 +1,12 @@
 //! `audit`: what is recorded, and where.
 
-use super::{DAY, HOUR, KIB, MIB, MINUTE, SECOND, TIB, duration, field, text, texts, word};
+use super::{DAY, HOUR, KIB, MIB, MINUTE, SECOND, TIB, duration, field, later, text, texts, word};
 use crate::spec::Absent::{Group, Value, Words};
 use crate::spec::{Kind, Object};
 use crate::text::Form;
 
 pub(super) static AUDIT: Object = Object {
     fields: &[
-        field(
-            "ring",
-            Kind::Count {
-                min: 0,
-                max: 1_000_000,
-            },
-            Value("10000"),
-            "Records kept in memory for queries.",
-        ),
         field(
             "file",
             text(Form::Folder),
@@ -60,8 +51,8 @@ pub(super) static AUDIT: Object = Object {
             "sign_key",
             text(Form::KeyFile),
             Words("a key in the directory, made at the first start"),
-            "Private key that signs checkpoints: a file, relative to the config file, made at the first start if it is not \
-             there; or `${file:PATH}`, for its content. Needs `file`.",
+            "Private key that signs checkpoints: a file that exists, relative to the config file, or `${file:PATH}` for its \
+             content. Needs `file`.",
         ),
         field(
             "rotate",
@@ -88,7 +79,10 @@ pub(super) static AUDIT: Object = Object {
             "Also write every record to stdout as a JSON line. Not with `--mode stdio`, where stdout is MCP's.",
         ),
     ],
-    later: &[],
+    later: &[later(
+        "ring",
+        "records are read from the log (`ferromcp audit query`) for now; remove the key",
+    )],
 };
 
 static ROTATE: Object = Object {

@@ -102,7 +102,7 @@ static JWT: Object = Object {
             "jwks_max_age",
             duration(10 * SECOND, 7 * DAY),
             Value("10m"),
-            "How long keys are used before they are fetched, or the file is read, again. Needs `jwks`.",
+            "How long fetched keys are used before they are fetched again. Needs a URL in `jwks`; a file is read at the start.",
         ),
     ],
     later: &[],

@@ -71,7 +71,7 @@ pub(super) static LIMITS: Object = Object {
                 max: 1000,
             },
             Value("{}"),
-            "Rates of tools by pattern on the listed name, for every tenant by itself.",
+            "Rates of tools by pattern on the listed name, each tool by itself, all tenants together: they protect what is behind the tool. The first pattern counts.",
         ),
         field(
             "max_clients",

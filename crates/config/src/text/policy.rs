@@ -118,11 +118,10 @@ pub(super) fn jwks(text: &str, base: &Path) -> Result<Parsed, Wrong> {
         return Ok(Parsed::Url(Box::new(url)));
     }
     let path = base.join(text);
-    match std::fs::metadata(&path) {
-        Ok(kind) if kind.is_file() => Ok(Parsed::Path(path)),
-        Ok(_) => wrong("the path is not a regular file"),
-        Err(error) => wrong_but(
-            format!("the file cannot be used: {}", plain_io(&error)),
+    match regular_file(&path) {
+        Ok(()) => Ok(Parsed::Path(path)),
+        Err(message) => wrong_but(
+            message,
             "write an https:// URL, or the path of a JWKS file (relative to the config file)",
         ),
     }
@@ -192,13 +191,22 @@ pub(super) fn folder(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
     }
 }
 
-/// A file of a key that is there, or can be made; or the key itself.
-pub(super) fn key_file(text: &str, base: &Path) -> Result<Parsed, Wrong> {
+/// The file of a key, or the key itself. Whether the file is there can only be asked of a path: see [`regular_file`].
+pub(super) fn key_file(text: &str, base: &Path) -> Parsed {
     if text.contains('\n') || text.starts_with("-----BEGIN") {
-        return Ok(Parsed::Text(text.to_owned()));
+        return Parsed::Text(text.to_owned());
     }
-    Ok(Parsed::TextOrPath {
+    Parsed::TextOrPath {
         text: text.to_owned(),
         path: base.join(text),
-    })
+    }
+}
+
+/// What is wrong with a path that must be a file.
+pub(crate) fn regular_file(path: &Path) -> Result<(), String> {
+    match std::fs::metadata(path) {
+        Ok(kind) if kind.is_file() => Ok(()),
+        Ok(_) => Err("the path is not a regular file".into()),
+        Err(error) => Err(format!("the file cannot be used: {}", plain_io(&error))),
+    }
 }

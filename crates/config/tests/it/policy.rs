@@ -168,12 +168,12 @@ fn audit_log() {
     );
     assert_eq!(log.keep.age, Some(Duration::from_secs(90 * 86_400)));
     assert_eq!(audit.redact, ["pin"]);
-    let audit = load_in(dir.path(), "audit: { file: ., sign_key: sub/key }")
+    let audit = load_in(dir.path(), "audit: { file: ., sign_key: ./key }")
         .unwrap()
         .audit;
     assert_eq!(
         audit.log.unwrap().sign_key,
-        Some(SignKey::File(dir.path().join("sub/key")))
+        Some(SignKey::File(dir.path().join("./key")))
     );
 }
 
@@ -236,13 +236,17 @@ fn mistakes() {
         format!("{jwt} jwks: \"https://j\", secret: hunter2 }} }}"),
         format!("{jwt} jwks: \"https://j\", algorithms: [RS256, HS256, RS256] }} }}"),
         format!("{jwt} jwks: no-such-file, algorithms: [none] }} }}"),
+        format!("{jwt} jwks: file, jwks_max_age: 1h }} }}"),
         format!("{jwt} secret: hunter2, algorithms: [ES256, HS512], jwks_max_age: 1h }} }}"),
         "limits: { burst: 5, per: tenant }".to_owned(),
+        "limits: { rate: 1/day, burst: 1000000, tools: { a: { rate: 1/day, burst: 3651 } } }".to_owned(),
         "limits: { rate: 1/s, per: global, global: { rate: 2/s }, tools: { \"a[b]\": { rate: 1/s }, c: {} } }".to_owned(),
         "validation: { patterns: { action: off, rules: { pattern.sql: block } }, redact: [pi] }".to_owned(),
         "validation: { patterns: { action: flag, rules: { pattern.sql: block, sql: off, pattern.sql*: off }, exempt: [{}, { rules: [shell], tool: x }] } }".to_owned(),
         "audit: { on_full: drop, keep: { age: 1d }, max_arguments: 1KiB }".to_owned(),
         "audit: { file: file, rotate: { size: 1KiB } }".to_owned(),
+        "audit: { file: log, sign_key: no-such-key }".to_owned(),
+        "audit: { file: log, sign_key: . }".to_owned(),
         "audit: { file: log, keep: { size: 1MiB }, stdout: 1 }".to_owned(),
     ] {
         let error = load_in(dir.path(), &text).expect_err(&text);
