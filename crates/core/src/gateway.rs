@@ -270,10 +270,16 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Refuses new calls from now on.
+    pub fn refuse_new(&self) {
+        if !self.draining.swap(true, Ordering::SeqCst) {
+            self.emit(Event::Draining);
+        }
+    }
+
     /// Refuses new calls and waits for running ones, at most `limit`. True if all ended.
     pub async fn drain(&self, limit: Duration) -> bool {
-        self.draining.store(true, Ordering::SeqCst);
-        self.emit(Event::Draining);
+        self.refuse_new();
         let end = tokio::time::Instant::now() + limit;
         while self.in_flight() > 0 {
             if tokio::time::Instant::now() >= end {

@@ -34,6 +34,7 @@ pub use deadline::Deadline;
 pub use error::{Blame, CallError, Challenge, ErrorCode, Issue};
 pub use event::Event;
 pub use explain::Verdict;
+pub use ferromcp_guard as guard;
 pub use ferromcp_guard::ScanLimits;
 pub use ferromcp_limits::Standing;
 pub use gateway::{Gateway, Outcome, View, Watch};
