@@ -4,6 +4,7 @@
 
 mod commands;
 mod endings;
+mod parity;
 mod rmcp;
 mod serving;
 mod stdio;

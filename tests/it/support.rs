@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub(crate) use self::http::{Door, Legacy};
+pub(crate) use self::http::{Answer, Door, Legacy};
 pub(crate) use self::process::{Process, alive_with, finish};
 pub(crate) use self::stdio::Session;
 

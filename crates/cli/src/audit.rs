@@ -70,10 +70,9 @@ fn moment(text: &str, now: SystemTime) -> Result<SystemTime, String> {
             .checked_sub(ago)
             .ok_or_else(|| format!("`{text}` is too long ago"));
     }
-    let parsed = text.parse::<jiff::Timestamp>().map_err(|e| {
+    humantime::parse_rfc3339(text).map_err(|e| {
         format!("`{text}` is neither a time (2026-01-31T12:00:00Z) nor a duration (10m, 24h, 7d): {e}")
-    })?;
-    Ok(parsed.into())
+    })
 }
 
 fn ago(text: &str) -> Option<Duration> {

@@ -1,9 +1,13 @@
 //! From a configuration to a running gateway.
 
+mod access;
+mod audit;
+mod patterns;
+
 use std::sync::Arc;
 
 use ferromcp_config::{Config, Files};
-use ferromcp_core::{Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
+use ferromcp_core::{Access, Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
 use ferromcp_supervisor::ChildSpec;
 use ferromcp_tools::FilesSettings;
 use ferromcp_upstream::transport::http::HttpSpec;
@@ -11,6 +15,9 @@ use ferromcp_upstream::{EraChoice, TransportSpec, UpstreamSpec, Upstreams};
 
 use crate::args::Serve;
 use crate::exit::Failure;
+
+pub(crate) use access::{Compiled, access, authorization};
+pub(crate) use audit::audit;
 
 /// Reads the configuration that the arguments name, and lays the arguments over it.
 pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {
@@ -43,8 +50,13 @@ pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {
 }
 
 /// The gateway with everything that does not have to be started.
-pub(crate) fn gateway(config: &Config, observer: impl Observer) -> Result<Arc<Gateway>, Failure> {
-    let gateway = Arc::new(Gateway::new(identity(config), policy(config), observer));
+pub(crate) fn gateway(
+    config: &Config,
+    access: Access,
+    observer: impl Observer,
+) -> Result<Arc<Gateway>, Failure> {
+    let gateway = Gateway::new(identity(config), policy(config), observer).with_access(access);
+    let gateway = Arc::new(gateway);
     let files = config.builtin.files.as_ref().map(|files| FilesSettings {
         roots: files.roots.clone(),
         write: files.write,
@@ -87,10 +99,11 @@ fn policy(config: &Config) -> Policy {
         } else {
             SchemaMode::Off
         },
+        redact: patterns::redactor(validation.redact),
         idle_timeout: supervisor.default_timeout,
         max_timeout: supervisor.max_timeout,
         max_output: validation.max_output,
-        ..Policy::default()
+        max_in_flight: config.limits.max_in_flight,
     }
 }
 

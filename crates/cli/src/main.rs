@@ -14,6 +14,7 @@ mod build;
 mod client;
 mod exit;
 mod files;
+mod jwks;
 mod keys;
 mod serve;
 mod why;

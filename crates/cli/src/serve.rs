@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use ferromcp_adapter_http::{Doors, HttpSettings, Listener, Threads};
 use ferromcp_adapter_stdio::Ended;
-use ferromcp_config::{Config, LogFormat};
-use ferromcp_core::Gateway;
+use ferromcp_audit::AuditWriter;
+use ferromcp_config::{Config, JwtKeys, LogFormat};
+use ferromcp_core::{Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
 use ferromcp_telemetry::{CallLog, LogSetup, Records};
 use ferromcp_upstream::Upstreams;
@@ -17,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::{Mode, Serve};
-use crate::build;
+use crate::build::{self, Compiled};
 use crate::exit::Failure;
+use crate::jwks::Keys;
 
 /// What is left of the drain limit for ending children after their calls have ended.
 const STOP_CHILDREN: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let config = build::config(args)?;
     let http = args.mode != Mode::Stdio;
     if http {
-        refuse_open_door(config.listen.http, args.insecure_no_auth)?;
+        refuse_open_door(&config, args.insecure_no_auth)?;
     }
     init_log(&config, args)?;
     let threads = args.threads.map_or_else(cores, usize::from);
@@ -46,7 +48,15 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         None
     };
-    let gateway = build::gateway(&config, records)?;
+    let Compiled { access, tokens } = build::access(&config)?;
+    let audit = match build::audit(&config)? {
+        Some((audit, writer)) => {
+            records.audit = Some(audit);
+            Some(writer)
+        }
+        None => None,
+    };
+    let gateway = build::gateway(&config, access, records)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("ferromcp")
@@ -57,15 +67,24 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         config,
         gateway,
         runtime,
+        tokens,
         stop: CancellationToken::new(),
     };
-    server.run(listeners, args)
+    let served = server.run(listeners, args);
+    match audit.map(AuditWriter::close) {
+        Some(Err(e)) => {
+            eprintln!("ferromcp: the audit log could not be closed: {e}");
+            served.and(Err(Failure::Silent))
+        }
+        _ => served,
+    }
 }
 
 struct Server {
     config: Config,
     gateway: Arc<Gateway>,
     runtime: Runtime,
+    tokens: Option<Arc<Tokens>>,
     stop: CancellationToken,
 }
 
@@ -79,6 +98,7 @@ impl Server {
         let upstreams = self
             .runtime
             .block_on(async { build::upstreams(&self.config, &self.gateway) });
+        self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
         let doors = self.open_http(listeners, &endpoint, drain)?;
         let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
@@ -96,6 +116,21 @@ impl Server {
         )))
     }
 
+    /// Fetches the keys of tokens before the first one comes, and again from time to time.
+    async fn fetch_keys(&self) -> Result<(), Failure> {
+        let (Some(tokens), Some(jwt)) = (&self.tokens, &self.config.auth.jwt) else {
+            return Ok(());
+        };
+        let JwtKeys::Url(url) = &jwt.keys else {
+            return Ok(());
+        };
+        let mut keys = Keys::new(Arc::clone(tokens), url.clone(), jwt.jwks_max_age)
+            .map_err(|e| Failure::other("cannot read the system's certificates", e))?;
+        keys.fetch().await;
+        tokio::spawn(keys.keep());
+        Ok(())
+    }
+
     fn open_http(
         &self,
         listeners: Vec<Listener>,
@@ -109,6 +144,7 @@ impl Server {
             max_body: self.config.validation.max_body,
             allowed_hosts: self.config.listen.allowed_hosts.clone(),
             allowed_origins: self.config.listen.allowed_origins.clone(),
+            authorization: build::authorization(&self.config),
             ..HttpSettings::default()
         };
         let doors = Doors::new(Arc::clone(endpoint), settings);
@@ -132,6 +168,7 @@ impl Server {
             clean = &mut stdio => Some(clean),
             () = signals.stop() => None,
         };
+        self.gateway.refuse_new();
         stop.cancel();
         info!(in_flight = self.gateway.in_flight(), "stopping");
         let rest = async {
@@ -202,8 +239,9 @@ async fn stop_upstreams(upstreams: Upstreams) {
 }
 
 /// Secure by default: no door that others can reach without authentication.
-fn refuse_open_door(address: SocketAddr, insecure: bool) -> Result<(), Failure> {
-    if address.ip().is_loopback() {
+fn refuse_open_door(config: &Config, insecure: bool) -> Result<(), Failure> {
+    let address = config.listen.http;
+    if address.ip().is_loopback() || config.authenticates() {
         return Ok(());
     }
     if insecure {
@@ -213,8 +251,9 @@ fn refuse_open_door(address: SocketAddr, insecure: bool) -> Result<(), Failure> 
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "{address} can be reached by others, and no authentication is configured. Listen on loopback \
-         (--addr 127.0.0.1:{}), or, if something in front of this server authenticates, add --insecure-no-auth",
+        "{address} can be reached by others, and no authentication is configured. Give tenants keys (`ferromcp keys \
+         new TENANT`) or configure auth.jwt, listen on loopback (--addr 127.0.0.1:{}), or, if something in front of \
+         this server authenticates, add --insecure-no-auth",
         address.port()
     )))
 }

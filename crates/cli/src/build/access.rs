@@ -1,0 +1,212 @@
+//! From the blocks `tenants`, `auth` and `limits` to who may call, and what.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use ferromcp_adapter_http::AuthorizationSettings;
+use ferromcp_config::{AccessList, ActsFor, Config, Jwt, JwtKeys};
+use ferromcp_core::guard::PatternPolicy;
+use ferromcp_core::{Access, AccessSettings, Anonymous, Tokens};
+use ferromcp_limits::{LimitSettings, Quota, Quotas, Rate, TenantSettings as TenantLimits};
+use ferromcp_tenancy::{
+    Acl, AclDefault, AclSettings, Algorithm, Directory, JwkSet, JwtSettings, JwtVerifier, KeySettings, List,
+    Secret, TenantSettings, TenantSource,
+};
+
+use super::patterns::patterns;
+use crate::exit::Failure;
+
+/// Who may call; and the checker of tokens, if its keys have to be fetched.
+pub(crate) struct Compiled {
+    pub(crate) access: Access,
+    pub(crate) tokens: Option<Arc<Tokens>>,
+}
+
+/// What the configuration checks and the compilers still refuse is a mistake of ours; it ends the start all the same.
+pub(crate) fn access(config: &Config) -> Result<Compiled, Failure> {
+    let tenants: Vec<TenantSettings> = config.tenants.iter().map(tenant).collect();
+    let directory = Directory::new(&tenants).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::Usage(lines.join("\n"))
+    })?;
+    let tokens = config.auth.jwt.as_ref().map(tokens).transpose()?;
+    let mut tool_rates = Vec::new();
+    for (pattern, set) in &config.limits.tools {
+        let acl = AclSettings {
+            tools: List {
+                allow: vec![pattern.clone()],
+                ..List::default()
+            },
+            ..AclSettings::default()
+        };
+        let acl =
+            Acl::new(&acl).map_err(|_| Failure::Usage(format!("limits.tools: {pattern}: bad pattern")))?;
+        tool_rates.push((acl, rate(set)?));
+    }
+    let access = Access::new(AccessSettings {
+        directory,
+        tokens: tokens.clone(),
+        anonymous: match config.auth.anonymous {
+            ferromcp_config::Anonymous::Local => Anonymous::Local,
+            ferromcp_config::Anonymous::Refuse => Anonymous::Refuse,
+        },
+        scopes: config
+            .auth
+            .jwt
+            .as_ref()
+            .map(|jwt| jwt.scopes.clone())
+            .unwrap_or_default(),
+        patterns: Some(patterns(&config.validation.patterns, "validation.patterns")?),
+        tenant_patterns: own_patterns(config)?,
+        limits: limits(config)?,
+        tool_rates,
+    });
+    Ok(Compiled { access, tokens })
+}
+
+fn own_patterns(config: &Config) -> Result<HashMap<String, PatternPolicy>, Failure> {
+    let mut own = HashMap::new();
+    for tenant in &config.tenants {
+        if let Some(set) = &tenant.patterns {
+            let policy = patterns(set, &format!("tenants.{}.patterns", tenant.id))?;
+            own.insert(tenant.id.clone(), policy);
+        }
+    }
+    Ok(own)
+}
+
+fn tenant(set: &ferromcp_config::Tenant) -> TenantSettings {
+    TenantSettings {
+        id: set.id.clone(),
+        name: set.name.clone().unwrap_or_else(|| set.id.clone()),
+        suspended: set.suspended,
+        keys: set
+            .keys
+            .iter()
+            .map(|key| KeySettings {
+                hash: format!("sha256:{}", hex(&key.sha256)),
+                // Keys of one tenant are clients of their own; the hash names them in records without telling them.
+                name: format!("key-{}", &hex(&key.sha256)[..8]),
+                expires: key
+                    .expires
+                    .map(|end| end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
+            })
+            .collect(),
+        certificates: Vec::new(),
+        may_act_for: match &set.acts_for {
+            ActsFor::Tenants(ids) => ids.clone(),
+            ActsFor::All => vec!["*".to_owned()],
+        },
+        acl: AclSettings {
+            tools: list(&set.tools),
+            resources: list(&set.resources),
+            prompts: list(&set.prompts),
+        },
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn list(set: &AccessList) -> List {
+    List {
+        allow: set.allow.clone().unwrap_or_default(),
+        deny: set.deny.clone(),
+        // An empty list of what is allowed allows nothing.
+        default: match &set.allow {
+            Some(allow) if allow.is_empty() => AclDefault::Deny,
+            _ => AclDefault::Allow,
+        },
+    }
+}
+
+fn limits(config: &Config) -> Result<LimitSettings, Failure> {
+    let set = &config.limits;
+    let optional = |set: &Option<ferromcp_config::Rate>| set.as_ref().map(rate).transpose();
+    let mut tenants = HashMap::new();
+    // Local users are a tenant too, whether or not it is named.
+    let local = ferromcp_config::Tenant {
+        id: ferromcp_core::access::LOCAL.to_owned(),
+        ..ferromcp_config::Tenant::default()
+    };
+    for tenant in std::iter::once(&local).chain(&config.tenants) {
+        let limits = TenantLimits {
+            rate: optional(&tenant.limits.or(set.tenant))?,
+            quotas: quotas(&tenant.quotas)?,
+        };
+        if limits != TenantLimits::default() {
+            tenants.insert(tenant.id.clone(), limits);
+        }
+    }
+    Ok(LimitSettings {
+        global: optional(&set.global)?,
+        client: optional(&set.client)?,
+        max_clients: set.max_clients,
+        tenants,
+        tools: HashMap::new(),
+    })
+}
+
+fn rate(set: &ferromcp_config::Rate) -> Result<Rate, Failure> {
+    Rate::new(set.count, set.per, set.burst_or_count())
+        .map_err(|e| Failure::Usage(format!("limits: {} in {:?}: {e}", set.count, set.per)))
+}
+
+fn quotas(set: &ferromcp_config::Quotas) -> Result<Quotas, Failure> {
+    let quota = |amount: u64, window| {
+        Quota::new(amount, window).map_err(|e| Failure::Usage(format!("quotas: {amount} in {window:?}: {e}")))
+    };
+    Ok(Quotas {
+        tool_calls: set
+            .tool_calls
+            .map(|calls| quota(u64::from(calls.count), calls.per))
+            .transpose()?,
+        bytes: set.bytes.map(|bytes| quota(bytes.bytes, bytes.per)).transpose()?,
+        concurrent: set.concurrent,
+        batch_size: set.batch_size,
+    })
+}
+
+fn tokens(jwt: &Jwt) -> Result<Arc<Tokens>, Failure> {
+    let mut settings = JwtSettings::new(&jwt.issuer, "");
+    settings.audiences.clone_from(&jwt.audience);
+    settings.algorithms = jwt
+        .algorithms
+        .iter()
+        .filter_map(|algorithm| Algorithm::from_name(algorithm.as_str()))
+        .collect();
+    settings.leeway = jwt.leeway;
+    settings.tenant = TenantSource::Claim(jwt.tenant_claim.join("."));
+    settings.subject_claim = jwt.subject_claim.join(".");
+    let keys = match &jwt.keys {
+        JwtKeys::Secret(secret) => {
+            settings.secret = Some(Secret::new(secret.expose()));
+            JwkSet::empty()
+        }
+        JwtKeys::Url(_) => JwkSet::empty(),
+        JwtKeys::File(path) => {
+            let shown = path.display();
+            let bytes =
+                std::fs::read(path).map_err(|e| Failure::Usage(format!("auth.jwt.jwks: {shown}: {e}")))?;
+            JwkSet::parse(&bytes).map_err(|e| Failure::Usage(format!("auth.jwt.jwks: {shown}: {e}")))?
+        }
+    };
+    let verifier = JwtVerifier::new(settings, keys).map_err(|e| Failure::Usage(format!("auth.jwt: {e}")))?;
+    Ok(Arc::new(Tokens::new(verifier)))
+}
+
+/// What clients are told about authorization; only where tokens are accepted.
+pub(crate) fn authorization(config: &Config) -> Option<AuthorizationSettings> {
+    let jwt = config.auth.jwt.as_ref()?;
+    Some(AuthorizationSettings {
+        resource: config
+            .auth
+            .resource
+            .clone()
+            .unwrap_or_else(|| format!("http://{}/mcp", config.listen.http)),
+        authorization_servers: config.auth.authorization_servers.clone(),
+        scopes: jwt.scopes.clone(),
+    })
+}

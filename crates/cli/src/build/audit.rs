@@ -1,0 +1,65 @@
+//! From the block `audit` to a running log.
+
+use ferromcp_audit::{
+    Audit, AuditWriter, Config as Settings, LogLimits, OnError, OnFull, SecretKeys, SigningKey, StoreArgs,
+};
+use ferromcp_config::{AuditLog, Config, SignKey};
+
+use crate::exit::Failure;
+
+/// Opens the log, if there is one; what keeps it is to be closed after the last call.
+pub(crate) fn audit(config: &Config) -> Result<Option<(Audit, AuditWriter)>, Failure> {
+    let set = &config.audit;
+    if set.log.is_none() && !set.stdout {
+        return Ok(None);
+    }
+    let mut settings = Settings::new(set.log.as_ref().map(|log| log.directory.as_path()));
+    // Nothing asks for it yet.
+    settings.ring_records = 0;
+    if set.stdout {
+        settings.sink = Some(Box::new(std::io::stdout()));
+    }
+    if set.store_arguments {
+        let redact =
+            SecretKeys::new(&set.redact).map_err(|e| Failure::Usage(format!("audit.redact: {e}")))?;
+        settings.store_args = Some(StoreArgs {
+            max_bytes: set.max_arguments,
+            redact,
+        });
+    }
+    if let Some(log) = &set.log {
+        durable(&mut settings, log)?;
+    }
+    Audit::open(settings)
+        .map(Some)
+        .map_err(|e| Failure::Other(format!("cannot open the audit log: {e}")))
+}
+
+fn durable(settings: &mut Settings, log: &AuditLog) -> Result<(), Failure> {
+    settings.on_full = match log.on_full {
+        ferromcp_config::OnFull::Block => OnFull::Block,
+        ferromcp_config::OnFull::Drop => OnFull::Drop,
+    };
+    settings.on_error = match log.on_error {
+        ferromcp_config::OnError::Refuse => OnError::Refuse,
+        ferromcp_config::OnError::Continue => OnError::Continue,
+    };
+    settings.limits = LogLimits {
+        segment_bytes: log.rotate_size,
+        segment_age: log.rotate_age,
+        keep_segments: log.keep.files.map(|files| files as usize),
+        keep_age: log.keep.age,
+        keep_bytes: log.keep.size,
+        commit_delay: log.commit_delay,
+        ..LogLimits::default()
+    };
+    let bytes = match &log.sign_key {
+        None => return Ok(()),
+        Some(SignKey::Text(text)) => text.expose().as_bytes().to_vec(),
+        Some(SignKey::File(path)) => std::fs::read(path)
+            .map_err(|e| Failure::Usage(format!("audit.sign_key: {}: {e}", path.display())))?,
+    };
+    let key = SigningKey::parse(&bytes).map_err(|e| Failure::Usage(format!("audit.sign_key: {e}")))?;
+    settings.sign_key = Some(key);
+    Ok(())
+}
