@@ -9,4 +9,5 @@ mod rmcp;
 mod serving;
 mod stdio;
 mod support;
+mod tokens;
 mod upstreams;

@@ -406,7 +406,11 @@ fn who_is_not_known_is_not_let_in() {
         }
         assert_eq!(open_session(door, key), Err(status));
     }
-    assert_eq!(door.get("/v1/tools").status, 401);
+    let list = door.get("/v1/tools");
+    assert_eq!(
+        (list.status, list.json()["error"]["rule"].as_str()),
+        (401, Some("auth.missing"))
+    );
     assert_eq!(door.get("/healthz").status, 200);
     stop(&mut served);
     // Three doors and one REST call more for each of the four.
@@ -419,6 +423,18 @@ fn who_is_not_known_is_not_let_in() {
         "{calls:?}"
     );
     setup.verify();
+}
+
+#[test]
+fn a_tenant_that_there_is_not_is_refused_at_the_start() {
+    let setup = Setup::new();
+    for (tenant, words) in [("nobody", "no tenant"), ("gone", "suspended")] {
+        let mut command = ferromcp(["serve", "--mode", "stdio", "--tenant", tenant, "--config"]);
+        command.arg(setup.config());
+        let done = finish(command, "");
+        assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
 }
 
 #[test]

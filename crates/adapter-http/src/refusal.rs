@@ -50,6 +50,7 @@ pub(crate) struct Refusal {
     allow: Option<&'static str>,
     retry_after: Option<Duration>,
     challenge: Option<Challenge>,
+    rule: Option<&'static str>,
 }
 
 impl Refusal {
@@ -61,6 +62,7 @@ impl Refusal {
             allow: None,
             retry_after: None,
             challenge: (status == StatusCode::UNAUTHORIZED).then_some(Challenge::Invalid),
+            rule: None,
         }
     }
 
@@ -101,6 +103,7 @@ impl Refusal {
         let mut made = Self::new(status(error.code()), error.code(), error.message().to_owned());
         made.retry_after = error.retry_after();
         made.challenge = error.challenge();
+        made.rule = error.rule();
         made
     }
 
@@ -111,6 +114,10 @@ impl Refusal {
         json::write_str(&mut out, self.code.as_str());
         out.extend_from_slice(b",\"message\":");
         json::write_str(&mut out, &self.message);
+        if let Some(rule) = self.rule {
+            out.extend_from_slice(b",\"rule\":");
+            json::write_str(&mut out, rule);
+        }
         if let Some(after) = self.retry_after {
             out.extend_from_slice(b",\"retry_after_ms\":");
             out.extend_from_slice(itoa::Buffer::new().format(after.as_millis()).as_bytes());

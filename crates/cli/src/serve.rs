@@ -9,7 +9,7 @@ use ferromcp_adapter_http::{Doors, HttpSettings, Listener, Threads};
 use ferromcp_adapter_stdio::Ended;
 use ferromcp_audit::AuditWriter;
 use ferromcp_config::{Config, JwtKeys, LogFormat};
-use ferromcp_core::{Gateway, Tokens};
+use ferromcp_core::{Credential, Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
 use ferromcp_telemetry::{CallLog, LogSetup, Records};
 use ferromcp_upstream::Upstreams;
@@ -49,6 +49,11 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         None
     };
     let Compiled { access, tokens } = build::access(&config)?;
+    if let Some(tenant) = &args.tenant {
+        access
+            .principal(Credential::Tenant(tenant))
+            .map_err(|e| Failure::Usage(format!("--tenant {tenant}: {}", e.message())))?;
+    }
     let audit = match build::audit(&config)? {
         Some((audit, writer)) => {
             records.audit = Some(audit);
@@ -144,7 +149,7 @@ impl Server {
             max_body: self.config.validation.max_body,
             allowed_hosts: self.config.listen.allowed_hosts.clone(),
             allowed_origins: self.config.listen.allowed_origins.clone(),
-            authorization: build::authorization(&self.config),
+            authorization: build::authorization(&self.config, address),
             ..HttpSettings::default()
         };
         let doors = Doors::new(Arc::clone(endpoint), settings);
@@ -289,8 +294,13 @@ fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
     eprintln!("  health   {base}/health");
     if config.builtin.echo {
         eprintln!("Try:");
+        let key = if config.authenticates() {
+            " -H \"x-api-key: $KEY\""
+        } else {
+            ""
+        };
         eprintln!(
-            "  curl -s {base}/v1/tools/call -H 'content-type: application/json' \
+            "  curl -s {base}/v1/tools/call{key} -H 'content-type: application/json' \
              -d '{{\"tool\":\"echo\",\"arguments\":{{\"msg\":\"hello\"}}}}'"
         );
     }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -101,6 +102,8 @@ pub struct AccessSettings {
 /// Who may call, and what each tenant may do.
 #[derive(Debug)]
 pub struct Access {
+    /// Tells one configuration from another without comparing them.
+    id: u64,
     directory: Directory,
     tokens: Option<Arc<Tokens>>,
     anonymous: Anonymous,
@@ -135,10 +138,13 @@ impl Access {
         } = settings;
         let clock = Clock(Instant::now());
         let limits = Arc::new(Limits::new(&limit_settings, clock.now()));
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut policies = vec![patterns];
         let mut grants: HashMap<Arc<str>, Arc<Grants>> = HashMap::new();
         for tenant in directory.tenants() {
             let mut made = Grants::of(tenant, &limits);
+            made.made_by = id;
             if let Some(own) = tenant_patterns.get(tenant.id().as_str()) {
                 made.policy = policies.len();
                 policies.push(Some(own.clone()));
@@ -149,9 +155,14 @@ impl Access {
         let local = Principal {
             tenant: LOCAL.into(),
             name: LOCAL.into(),
-            grants: own.unwrap_or_else(|| Arc::new(Grants::unrestricted(&limits))),
+            grants: own.unwrap_or_else(|| {
+                let mut made = Grants::unrestricted(&limits);
+                made.made_by = id;
+                Arc::new(made)
+            }),
         };
         Self {
+            id,
             directory,
             tokens,
             anonymous,
@@ -293,8 +304,7 @@ impl Access {
     }
 
     fn is_current(&self, principal: &Principal) -> bool {
-        let current = self.grants.get(&*principal.tenant).unwrap_or(&self.local.grants);
-        Arc::ptr_eq(current, &principal.grants)
+        principal.grants.made_by == self.id
     }
 
     fn of(&self, identity: &Identity) -> Principal {
@@ -387,6 +397,8 @@ pub struct Grants {
     limits: Option<Arc<TenantLimits>>,
     /// Which policy of pattern rules it is held to.
     pub(crate) policy: usize,
+    /// The [`Access`] that it belongs to; 0 for none.
+    made_by: u64,
 }
 
 impl Grants {
@@ -395,6 +407,7 @@ impl Grants {
             tenant: Some(Arc::clone(tenant)),
             limits: limits.tenant(tenant.id().as_str()).cloned(),
             policy: 0,
+            made_by: 0,
         }
     }
 
@@ -403,6 +416,7 @@ impl Grants {
             tenant: None,
             limits: limits.tenant(LOCAL).cloned(),
             policy: 0,
+            made_by: 0,
         }
     }
 

@@ -213,16 +213,24 @@ impl Endpoint {
             );
             return Err(refuse(400, &error));
         };
-        let view = self
-            .gateway
-            .view(credential)
-            .map_err(|e| Answer::turned_away(Some(id.unwrap_or("null")), &e))?;
+        let found_now;
+        let principal = match credential {
+            // Found for this very message.
+            Credential::Proven(principal) => principal,
+            shown => {
+                found_now = self
+                    .gateway
+                    .authenticate(shown)
+                    .map_err(|e| Answer::turned_away(Some(id.unwrap_or("null")), &e))?;
+                &found_now
+            }
+        };
         let found = std::str::from_utf8(raw)
             .ok()
             .and_then(|id| self.store.get(id.trim()));
         // A session of somebody else does not exist for this caller.
         found
-            .filter(|s| s.principal() == view.principal() && !s.is_ended())
+            .filter(|s| s.principal() == principal && !s.is_ended())
             .ok_or_else(|| {
                 let error = RpcError::new(
                     code::INVALID_REQUEST,

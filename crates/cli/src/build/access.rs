@@ -1,6 +1,7 @@
 //! From the blocks `tenants`, `auth` and `limits` to who may call, and what.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -198,14 +199,14 @@ fn tokens(jwt: &Jwt) -> Result<Arc<Tokens>, Failure> {
 }
 
 /// What clients are told about authorization; only where tokens are accepted.
-pub(crate) fn authorization(config: &Config) -> Option<AuthorizationSettings> {
+pub(crate) fn authorization(config: &Config, bound: SocketAddr) -> Option<AuthorizationSettings> {
     let jwt = config.auth.jwt.as_ref()?;
     Some(AuthorizationSettings {
         resource: config
             .auth
             .resource
             .clone()
-            .unwrap_or_else(|| format!("http://{}/mcp", config.listen.http)),
+            .unwrap_or_else(|| format!("http://{bound}/mcp")),
         authorization_servers: config.auth.authorization_servers.clone(),
         scopes: jwt.scopes.clone(),
     })
