@@ -438,6 +438,32 @@ fn a_tenant_that_there_is_not_is_refused_at_the_start() {
 }
 
 #[test]
+fn audit_records_never_mix_with_mcp_on_standard_output() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("ferromcp.yaml");
+    std::fs::write(&file, json!({ "audit": { "stdout": true } }).to_string()).unwrap();
+    let mut command = ferromcp(["serve", "--mode", "stdio", "--config"]);
+    command.arg(&file);
+    let done = finish(command, "");
+    assert_eq!((done.code, done.stdout.as_str()), (2, ""), "{}", done.stderr);
+    assert!(done.stderr.contains("audit.stdout"), "{}", done.stderr);
+
+    let mut served = Served::with_config(&file);
+    served.door.rest("echo", &json!({ "msg": "hello" }));
+    let record = served
+        .process
+        .stdout
+        .wait(|line| line.contains("\"kind\":\"call\"").then(|| line.to_owned()));
+    let record: Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(
+        (record["tool"].as_str(), record["tenant"].as_str()),
+        (Some("echo"), Some("local")),
+        "{record}"
+    );
+    stop(&mut served);
+}
+
+#[test]
 fn a_session_belongs_to_its_tenant_and_a_body_cannot_choose_one() {
     let setup = Setup::new();
     let served = Served::with_config(&setup.config());

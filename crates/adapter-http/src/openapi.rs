@@ -78,6 +78,18 @@ pub(crate) fn document() -> Value {
                     "description": "Whole seconds after which a retry makes sense.",
                     "schema": { "type": "integer", "minimum": 0 },
                 },
+                "RateLimitLimit": {
+                    "description": "Calls that may come at once under the caller's tightest rate. Only where a rate is set.",
+                    "schema": { "type": "integer", "minimum": 0 },
+                },
+                "RateLimitRemaining": {
+                    "description": "Calls of them that are left.",
+                    "schema": { "type": "integer", "minimum": 0 },
+                },
+                "RateLimitReset": {
+                    "description": "Whole seconds until all of them are there again, if nobody calls.",
+                    "schema": { "type": "integer", "minimum": 0 },
+                },
             },
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "Key or token of a tenant." },
@@ -145,6 +157,7 @@ fn call_tool() -> Value {
     let mut responses = errors(&ErrorCode::ALL);
     responses.insert("200".into(), json!({
         "description": "The tool ran. `success` is false if the tool itself reports an error (`tool_error`).",
+        "headers": rate_headers(),
         "content": { "application/json": {
             "schema": { "oneOf": [reference("CallSuccess"), reference("ToolFailure")] },
             "examples": {
@@ -328,6 +341,14 @@ fn error_responses() -> Map<String, Value> {
     made
 }
 
+fn rate_headers() -> Value {
+    json!({
+        "RateLimit-Limit": { "$ref": "#/components/headers/RateLimitLimit" },
+        "RateLimit-Remaining": { "$ref": "#/components/headers/RateLimitRemaining" },
+        "RateLimit-Reset": { "$ref": "#/components/headers/RateLimitReset" },
+    })
+}
+
 fn failure(description: &str, examples: &[(&str, &str, Value)]) -> Value {
     let shown: Map<String, Value> = examples
         .iter()
@@ -350,6 +371,14 @@ fn failure(description: &str, examples: &[(&str, &str, Value)]) -> Value {
         .any(|(_, _, error)| error.get("retry_after_ms").is_some())
     {
         response["headers"] = json!({ "Retry-After": { "$ref": "#/components/headers/RetryAfter" } });
+    }
+    if examples
+        .iter()
+        .any(|(code, ..)| *code == ErrorCode::RateLimited.as_str())
+    {
+        let mut all = rate_headers();
+        all["Retry-After"] = response["headers"]["Retry-After"].clone();
+        response["headers"] = all;
     }
     response
 }

@@ -31,6 +31,12 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     if http {
         refuse_open_door(&config, args.insecure_no_auth)?;
     }
+    if config.audit.stdout && args.mode != Mode::Http {
+        return Err(Failure::Usage(
+            "audit.stdout: standard output carries MCP in this mode; use --mode http, or write the records to audit.file"
+                .into(),
+        ));
+    }
     init_log(&config, args)?;
     let threads = args.threads.map_or_else(cores, usize::from);
     // Bind before anything is started: a taken port must not leave children behind.
