@@ -230,6 +230,14 @@ pub fn kind(raw: &str) -> &'static str {
 
 /// Appends `text` as a JSON string.
 pub fn write_str(out: &mut Vec<u8>, text: &str) {
+    // What ends or breaks a string when it is read is what must be escaped when it is written.
+    if reader::special(text.as_bytes()).is_none() {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     // Writing a str to a Vec cannot fail: the only errors of serde_json here are I/O errors.
     let _ = serde_json::to_writer(out, text);
 }

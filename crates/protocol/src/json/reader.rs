@@ -354,7 +354,7 @@ impl Levels {
 /// Position of the next quote, backslash or control character, eight bytes at a time: strings in
 /// messages are short, so the set-up of a vector search would cost more than it saves.
 #[inline]
-fn special(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     // The lowest set bit marks the first byte of `word` that is below `bound` (at most 0x80); higher
