@@ -4,6 +4,7 @@
 
 mod commands;
 mod endings;
+mod orphans;
 mod parity;
 mod rmcp;
 mod serving;

@@ -50,6 +50,15 @@ pub(crate) enum Command {
     Schema,
     /// Turn an MCP host's `mcpServers` JSON into a ferromcp.yaml on standard output.
     Import(Import),
+    /// Ends the children of a gateway that is gone; started by `serve`, of no use by itself.
+    #[command(name = "__watchdog", hide = true)]
+    Watchdog(Watchdog),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watchdog {
+    /// What marks the gateway's children.
+    pub(crate) mark: String,
 }
 
 /// Which doors are open.

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use ferromcp_config::{Config, Files};
 use ferromcp_core::{Access, Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
 use ferromcp_supervisor::ChildSpec;
+use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
 use ferromcp_tools::FilesSettings;
 use ferromcp_upstream::transport::http::HttpSpec;
 use ferromcp_upstream::{EraChoice, TransportSpec, UpstreamSpec, Upstreams};
+
+use tracing::warn;
 
 use crate::args::Serve;
 use crate::exit::Failure;
@@ -109,15 +112,47 @@ fn policy(config: &Config) -> Policy {
 
 /// Starts the upstream servers of the configuration. They connect in the background.
 pub(crate) fn upstreams(config: &Config, gateway: &Arc<Gateway>) -> Upstreams {
+    let watchdog = watchdog(config);
     let specs = config
         .servers
         .iter()
-        .map(|server| upstream(config, server))
+        .map(|server| upstream(config, server, watchdog.as_ref()))
         .collect();
     Upstreams::start(gateway, specs)
 }
 
-fn upstream(config: &Config, server: &ferromcp_config::Upstream) -> UpstreamSpec {
+/// The process that ends our children if we are killed; only where there will be children.
+fn watchdog(config: &Config) -> Option<Watchdog> {
+    let is_child =
+        |server: &ferromcp_config::Upstream| matches!(server.transport, ferromcp_config::Transport::Stdio(_));
+    if !config.servers.iter().any(is_child) {
+        return None;
+    }
+    // The running program itself, also when another one has taken its place on disk.
+    let own = std::path::PathBuf::from("/proc/self/exe");
+    let program = if own.exists() {
+        Ok(own)
+    } else {
+        std::env::current_exe()
+    };
+    let started = program.and_then(|program| {
+        Watchdog::start(WatchdogSpec {
+            program,
+            args: vec!["__watchdog".into()],
+        })
+    });
+    started
+        .inspect_err(|error| {
+            warn!(%error, "no watchdog: if this process is killed, what its servers started may stay behind");
+        })
+        .ok()
+}
+
+fn upstream(
+    config: &Config,
+    server: &ferromcp_config::Upstream,
+    watchdog: Option<&Watchdog>,
+) -> UpstreamSpec {
     let transport = match &server.transport {
         ferromcp_config::Transport::Stdio(command) => {
             let mut spec = ChildSpec::new(&server.id, &command.command);
@@ -128,6 +163,7 @@ fn upstream(config: &Config, server: &ferromcp_config::Upstream) -> UpstreamSpec
                 .map(|(k, v)| (k.into(), v.expose().into()))
                 .collect();
             spec.cwd = command.cwd.clone();
+            spec.watchdog = watchdog.cloned();
             TransportSpec::Stdio(spec)
         }
         ferromcp_config::Transport::Http(endpoint) => {

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Check(args) => files::check(&args),
         Command::Schema => files::schema(),
         Command::Import(args) => files::import(&args),
+        Command::Watchdog(args) => ferromcp_supervisor::watchdog::serve(&args.mark)
+            .map_err(|e| exit::Failure::other("cannot watch over children", e)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The life of one child: a task owns the process, everybody else holds a handle.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -11,14 +12,19 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::leftovers::{self, Mark};
 use crate::reader::LineReader;
 use crate::spec::{ChildLimits, ChildSpec, SpawnError};
 use crate::stdin::{self, StdinQueue};
+use crate::watchdog::Watchdog;
 use crate::{spawn, stderr};
 
 /// How long the captured stderr may lag behind the exit before it is cut off. It ends at once unless a process that
 /// left the group still holds it.
 const STDERR_DRAIN: Duration = Duration::from_millis(250);
+
+/// Looks for processes that left the group; two milliseconds apart if there are any.
+const SWEEPS: u32 = 500;
 
 /// Last stderr lines shown in an error message.
 const SHOWN_LINES: usize = 5;
@@ -128,7 +134,8 @@ impl Child {
     /// # Errors
     /// [`SpawnError`] if the program could not be started at all. A program that starts and fails is an [`Exit`].
     pub async fn spawn(spec: ChildSpec) -> Result<Self, SpawnError> {
-        let mut process = spawn::spawn(&spec).await?;
+        let mark = Mark::next();
+        let mut process = spawn::spawn(&spec, &mark).await?;
         let name: Arc<str> = spec.name.as_str().into();
         let missing = |what: &str| SpawnError::Internal {
             name: spec.name.clone(),
@@ -138,7 +145,8 @@ impl Child {
         let sink = process.stdin.take().ok_or_else(|| missing("stdin"))?;
         let stdout = process.stdout.take().ok_or_else(|| missing("stdout"))?;
         let errors = process.stderr.take().ok_or_else(|| missing("stderr"))?;
-        let group = Group::new(process, pid).ok_or_else(|| missing("process group"))?;
+        let group = Group::new(process, pid, mark, spec.watchdog.clone());
+        let group = group.ok_or_else(|| missing("process group"))?;
 
         let (wish, wishes) = watch::channel(Wish::Run);
         let (closing, closed) = watch::channel(false);
@@ -339,19 +347,23 @@ fn watch_exit(id: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>>
 struct Group {
     process: tokio::process::Child,
     id: Pid,
+    mark: Mark,
+    watchdog: Option<Watchdog>,
     reaped: bool,
     #[cfg(target_os = "linux")]
     pidfd: Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>>,
 }
 
 impl Group {
-    fn new(process: tokio::process::Child, pid: u32) -> Option<Self> {
+    fn new(process: tokio::process::Child, pid: u32, mark: Mark, watchdog: Option<Watchdog>) -> Option<Self> {
         let id = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
         #[cfg(target_os = "linux")]
         let pidfd = watch_exit(id);
         Some(Self {
             process,
             id,
+            mark,
+            watchdog,
             reaped: false,
             #[cfg(target_os = "linux")]
             pidfd,
@@ -379,9 +391,23 @@ impl Group {
     /// After the leader's exit: ends the rest of the group and reaps the leader.
     async fn end(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::KILL);
+        self.forget();
         let status = self.process.wait().await.ok();
         self.reaped = true;
+        // What left the group, as daemons do.
+        let mark = self.mark.clone();
+        let swept = tokio::task::spawn_blocking(move || leftovers::kill_all(&mark, &BTreeSet::new(), SWEEPS));
+        if swept.await.is_ok_and(|clean| !clean) {
+            tracing::warn!(target: "ferromcp::server", pid = self.id.as_raw_nonzero().get(), "processes that this child started cannot be ended");
+        }
         status
+    }
+
+    /// The group is being killed, and its id can be another's once the leader is reaped.
+    fn forget(&mut self) {
+        if let Some(watchdog) = self.watchdog.take() {
+            watchdog.remove(self.id.as_raw_nonzero().get().unsigned_abs());
+        }
     }
 }
 
@@ -389,6 +415,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.reaped {
             self.signal(Signal::KILL);
+            self.forget();
             // `process` is dropped next; tokio reaps it in the background (`kill_on_drop`).
         }
     }

@@ -10,23 +10,28 @@
 //!
 //! Invariants:
 //! - No process of a child's group survives the [`Child`]: not after its leader exited, not after `stop`, not after drop.
+//!   On Linux the same is true of processes that left the group, unless they cleared their environment as well.
+//! - Nor does it survive this process, if there is a [`watchdog`].
 //! - A started process is always reaped, so there are no zombies.
-//! - A child sees no environment variable that is not in [`PASSED_ENV`] or its [`ChildSpec`].
+//! - A child sees no environment variable that is not in [`PASSED_ENV`] or its [`ChildSpec`], except its [`MARK_ENV`].
 //! - Queues, lines and captured stderr have limits; a child that floods or never reads cannot grow this process.
 //!
-//! Unix only. On Linux children also get a parent-death signal, so they die with a gateway that is killed; elsewhere
-//! they see the end of their stdin.
+//! Unix only. On Linux children also get a parent-death signal, so they die with a gateway that is killed even without a
+//! watchdog; elsewhere they see the end of their stdin.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod child;
+mod leftovers;
 mod reader;
 mod spawn;
 mod spec;
 mod stderr;
 mod stdin;
+pub mod watchdog;
 pub mod worker;
 
 pub use child::{Child, Exit, ExitKind, ExitWatch};
+pub use leftovers::MARK_ENV;
 pub use reader::{LineReader, ReadError};
-pub use spec::{ChildLimits, ChildSpec, PASSED_ENV, SpawnError};
+pub use spec::{ChildLimits, ChildSpec, PASSED_ENV, Resources, SpawnError};
 pub use stdin::{SendError, StdinQueue};

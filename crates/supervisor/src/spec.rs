@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use ferromcp_protocol::lines::DEFAULT_MAX_LINE;
 
+use crate::watchdog::Watchdog;
+
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +37,11 @@ pub struct ChildSpec {
     pub cwd: Option<PathBuf>,
     /// Bounds and grace periods.
     pub limits: ChildLimits,
+    /// What the kernel lets it have.
+    pub resources: Resources,
+    /// Who ends it, and what it started, if this process is killed. Without one that is left to the parent-death signal,
+    /// which reaches the child only.
+    pub watchdog: Option<Watchdog>,
 }
 
 impl ChildSpec {
@@ -47,6 +54,8 @@ impl ChildSpec {
             env: BTreeMap::new(),
             cwd: None,
             limits: ChildLimits::default(),
+            resources: Resources::default(),
+            watchdog: None,
         }
     }
 
@@ -167,8 +176,26 @@ impl fmt::Debug for ChildSpec {
             .field("env", &self.env.keys())
             .field("cwd", &self.cwd)
             .field("limits", &self.limits)
+            .field("resources", &self.resources)
+            .field("watchdog", &self.watchdog.is_some())
             .finish()
     }
+}
+
+/// Resource limits of the kernel (setrlimit(2)), inherited by what the child starts; each process has its own account,
+/// except for `processes`. A limit above the hard limit of this process is lowered to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// Private writable memory in bytes (`RLIMIT_DATA`): heap, thread stacks, anonymous mappings. Address space that is only reserved, as
+    /// by V8 or Go, does not count. Beyond it an allocation fails.
+    pub memory: Option<u64>,
+    /// Processor time (`RLIMIT_CPU`), rounded up to seconds: SIGXCPU at the limit, SIGKILL 5 s later.
+    pub cpu_time: Option<Duration>,
+    /// Open files (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+    /// Processes and threads (`RLIMIT_NPROC`) of the *user*, not of the child: beyond it the child cannot start more. Not
+    /// enforced by the kernel for root.
+    pub processes: Option<u64>,
 }
 
 /// Bounds and grace periods of one child.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ferromcp_protocol::lines::LineError;
 use ferromcp_supervisor::{
-    Child, ChildSpec, ExitKind, LineReader, PASSED_ENV, ReadError, SendError, SpawnError,
+    Child, ChildSpec, ExitKind, LineReader, MARK_ENV, PASSED_ENV, ReadError, Resources, SendError, SpawnError,
 };
 use rustix::process::{Pid, PidfdFlags, Signal};
 use tokio::process::ChildStdout;
@@ -103,7 +103,7 @@ async fn the_environment_is_clean() {
         seen.insert(text.split_once('=').unwrap().0.to_owned());
         assert!(!text.starts_with("HOME=") || text == "HOME=/elsewhere");
     }
-    assert!(seen.remove("GIVEN") && seen.contains("PATH"));
+    assert!(seen.remove("GIVEN") && seen.remove(MARK_ENV) && seen.contains("PATH"));
     assert!(
         seen.iter().all(|key| PASSED_ENV.contains(&key.as_str())),
         "{seen:?}"
@@ -424,4 +424,63 @@ fn children_die_with_a_parent_that_is_killed() {
     parent.kill().unwrap();
     parent.wait().unwrap();
     await_exit(&pidfd);
+}
+
+/// Waits until no process with this variable in its environment is left.
+async fn gone(mark: &str) {
+    soon(async {
+        while marked(mark) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+fn marked(mark: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap();
+    let environment =
+        |entry: std::fs::DirEntry| std::fs::read(entry.path().join("environ")).unwrap_or_default();
+    entries
+        .flatten()
+        .map(environment)
+        .filter(|all| all.split(|b| *b == 0).any(|variable| variable == mark.as_bytes()))
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_left_the_process_group_ends_with_the_child_too() {
+    let mark = format!("escaped-{}", std::process::id());
+    let spec = sh("setsid sleep 1000 & setsid sh -c 'sleep 1000 & sleep 1000' & echo up; read -r how")
+        .env("TEST_MARK", &mark);
+    let (child, mut stdout) = start(spec).await;
+    assert_eq!(line(&mut stdout).await, "up");
+    soon(child.stop()).await;
+    gone(&format!("TEST_MARK={mark}")).await;
+    assert_eq!(marked(&format!("TEST_MARK={mark}")), 0);
+}
+
+#[tokio::test]
+async fn resource_limits_are_in_force_before_the_program_runs() {
+    let mut spec = sh("ulimit -d; ulimit -t; ulimit -n; sh -c 'ulimit -n'");
+    spec.resources = Resources {
+        memory: Some(64 << 20),
+        cpu_time: Some(Duration::from_millis(6500)),
+        open_files: Some(40),
+        processes: None,
+    };
+    let (_child, mut stdout) = start(spec).await;
+    // Kibibytes; seconds; and what a child starts has the same.
+    for expected in ["65536", "7", "40", "40"] {
+        assert_eq!(line(&mut stdout).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_uses_up_its_processor_time_is_ended() {
+    let mut spec = sh("while :; do :; done");
+    spec.resources.cpu_time = Some(Duration::from_secs(1));
+    let (child, _stdout) = start(spec).await;
+    let exit = soon(child.exit().wait()).await;
+    assert_eq!(exit.kind, ExitKind::Signal(Signal::XCPU.as_raw()));
 }

@@ -1,0 +1,169 @@
+//! Finding and ending what a child started and did not end: by the process group, and by a mark in the environment that
+//! processes inherit also when they leave the group.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{Pid, Signal};
+
+/// The one variable that a child gets beside [`PASSED_ENV`](crate::PASSED_ENV) and its spec: it names the child, so that
+/// whatever comes of it is recognised, even a daemon that left the process group. It says nothing else.
+pub const MARK_ENV: &str = "FERROMCP_CHILD";
+
+/// What tells the processes of one child, or of all children of this process, from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(String);
+
+impl Mark {
+    /// Of a new child.
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(format!(
+            "{}{}",
+            Self::of_all().0,
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ))
+    }
+
+    /// What the marks of all children of this process begin with. It ends in a dot; marks of single children do not.
+    pub(crate) fn of_all() -> Self {
+        static INSTANCE: OnceLock<u64> = OnceLock::new();
+        let instance = INSTANCE.get_or_init(|| RandomState::new().build_hasher().finish());
+        Self(format!("{instance:016x}."))
+    }
+
+    /// The mark with this text, if it can be one.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (instance, child) = text.split_once('.')?;
+        let hex = instance.len() == 16 && instance.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = child.bytes().all(|b| b.is_ascii_digit());
+        (hex && number).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether an environment, as the kernel shows it, carries this mark.
+    pub(crate) fn is_on(&self, environment: &[u8]) -> bool {
+        environment.split(|byte| *byte == 0).any(|variable| {
+            let value = variable
+                .strip_prefix(MARK_ENV.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"="));
+            value.is_some_and(|value| {
+                value == self.0.as_bytes() || self.0.ends_with('.') && value.starts_with(self.0.as_bytes())
+            })
+        })
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Sends `signal` to every living process that carries the mark or is in one of the groups. Returns how many there were.
+#[cfg(target_os = "linux")]
+pub(crate) fn signal(mark: &Mark, groups: &BTreeSet<i32>, signal: Signal) -> usize {
+    ours(mark, groups)
+        .filter(|pid| kill(*pid, mark, groups, signal))
+        .count()
+}
+
+/// How many living processes carry the mark or are in one of the groups.
+#[cfg(target_os = "linux")]
+pub(crate) fn count(mark: &Mark, groups: &BTreeSet<i32>) -> usize {
+    ours(mark, groups).count()
+}
+
+#[cfg(target_os = "linux")]
+fn ours(mark: &Mark, groups: &BTreeSet<i32>) -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_ours(*pid, mark, groups))
+}
+
+/// Elsewhere there is no way to read another process's environment; groups have to do.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn signal(_mark: &Mark, groups: &BTreeSet<i32>, signal: Signal) -> usize {
+    let kill = |group: &&i32| {
+        Pid::from_raw(**group).is_some_and(|group| rustix::process::kill_process_group(group, signal).is_ok())
+    };
+    groups.iter().filter(kill).count()
+}
+
+/// How many of the groups have members.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn count(_mark: &Mark, groups: &BTreeSet<i32>) -> usize {
+    let lives = |group: &&i32| {
+        Pid::from_raw(**group).is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+    };
+    groups.iter().filter(lives).count()
+}
+
+#[cfg(target_os = "linux")]
+fn is_ours(pid: i32, mark: &Mark, groups: &BTreeSet<i32>) -> bool {
+    use std::io::Read as _;
+    /// Arguments and environment together may be a quarter of the stack, 8 MiB as a rule.
+    const MAX_ENVIRONMENT: u64 = 16 << 20;
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return false;
+    };
+    let Some((state, group)) = state_and_group(&stat) else {
+        return false;
+    };
+    if matches!(state, 'Z' | 'X') {
+        return false;
+    }
+    if groups.contains(&group) {
+        return true;
+    }
+    let mut environment = Vec::new();
+    std::fs::File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut environment))
+        .is_ok_and(|_| mark.is_on(&environment))
+}
+
+/// Fields 3 and 5 of `/proc/PID/stat` (proc_pid_stat(5)); the name before them may contain anything.
+#[cfg(any(test, target_os = "linux"))]
+pub(crate) fn state_and_group(stat: &str) -> Option<(char, i32)> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    Some((state, group))
+}
+
+/// Signals through a descriptor and after a second look, so that a process that took over the number is never hit.
+#[cfg(target_os = "linux")]
+fn kill(pid: i32, mark: &Mark, groups: &BTreeSet<i32>, signal: Signal) -> bool {
+    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+    let Some(id) = Pid::from_raw(pid) else {
+        return false;
+    };
+    match pidfd_open(id, PidfdFlags::empty()) {
+        Ok(fd) => is_ours(pid, mark, groups) && pidfd_send_signal(fd, signal).is_ok(),
+        // Kernels before 5.3.
+        Err(rustix::io::Errno::NOSYS) => rustix::process::kill_process(id, signal).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Kills everything with the mark, until nothing is left or `rounds` have passed. Blocks, for some milliseconds as a rule.
+pub(crate) fn kill_all(mark: &Mark, groups: &BTreeSet<i32>, rounds: u32) -> bool {
+    for _ in 0..rounds {
+        if signal(mark, groups, Signal::KILL) == 0 {
+            return true;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "between two looks at what has no event; never on a runtime thread"
+        )]
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;
