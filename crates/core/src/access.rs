@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use crate::call::{Credential, Principal};
 use crate::catalog::Catalog;
 use crate::error::{CallError, ErrorCode};
+use crate::event::{Lists, ViewChange};
 
 /// What happens to callers without a credential where one could be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +127,21 @@ pub const LOCAL: &str = "local";
 impl Access {
     /// Compiles the settings.
     pub fn new(settings: AccessSettings) -> Self {
+        let clock = Clock(Instant::now());
+        let limits = Limits::new(&settings.limits, clock.now());
+        Self::compiled(settings, clock, limits)
+    }
+
+    /// Compiles settings that take the place of these. The clock goes on, and what was used of `used`, the limits of
+    /// the last snapshot, stays used.
+    pub(crate) fn succeeded_by(&self, settings: AccessSettings, catalog: &Catalog, used: &Limits) -> Self {
+        let wanted = with_tool_rates(&settings.limits, &settings.tool_rates, catalog);
+        // Once, and from the limits in use: doing it twice would convert what was used of a changed rate twice.
+        let limits = used.with_settings(&wanted, self.now());
+        Self::compiled(settings, self.clock, limits)
+    }
+
+    fn compiled(settings: AccessSettings, clock: Clock, limits: Limits) -> Self {
         let AccessSettings {
             directory,
             tokens,
@@ -136,8 +152,7 @@ impl Access {
             limits: limit_settings,
             tool_rates,
         } = settings;
-        let clock = Clock(Instant::now());
-        let limits = Arc::new(Limits::new(&limit_settings, clock.now()));
+        let limits = Arc::new(limits);
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut policies = vec![patterns];
@@ -177,22 +192,36 @@ impl Access {
         }
     }
 
+    /// What tenants see differently under `next`, in a catalog. Tenants that were not there before see nothing yet.
+    pub(crate) fn seen_anew(&self, next: &Self, catalog: &Catalog) -> ViewChange {
+        let mut changed = HashMap::new();
+        for (id, new) in &next.grants {
+            let old = self.grants.get(id).unwrap_or(&self.local.grants);
+            let same = match (&old.tenant, &new.tenant) {
+                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                _ => false,
+            };
+            if !same && self.grants.contains_key(id) {
+                let lists = Lists::changed(old, new, catalog);
+                if lists.any() {
+                    changed.insert(Arc::clone(id), lists);
+                }
+            }
+        }
+        let lists = Lists::changed(&self.local.grants, &next.local.grants, catalog);
+        if lists.any() {
+            changed.insert(LOCAL.into(), lists);
+        }
+        ViewChange { changed }
+    }
+
     /// The limits with a rate for every tool of the catalog that a pattern matches. What was used of
     /// `before` stays used.
     pub(crate) fn limits_with(&self, catalog: &Catalog, before: &Limits) -> Arc<Limits> {
         if self.tool_rates.is_empty() {
             return Arc::clone(&self.limits);
         }
-        let mut settings = self.limit_settings.clone();
-        for tool in catalog.tools() {
-            let rate = self
-                .tool_rates
-                .iter()
-                .find(|(acl, _)| acl.tool(&tool.name).allowed);
-            if let Some((_, rate)) = rate {
-                settings.tools.insert(tool.name.to_string(), *rate);
-            }
-        }
+        let settings = with_tool_rates(&self.limit_settings, &self.tool_rates, catalog);
         Arc::new(before.with_settings(&settings, self.now()))
     }
 
@@ -352,6 +381,21 @@ impl Default for Access {
     fn default() -> Self {
         Self::new(AccessSettings::default())
     }
+}
+
+/// Limits with a rate for every tool that a pattern matches.
+fn with_tool_rates(limits: &LimitSettings, rates: &[(Acl, Rate)], catalog: &Catalog) -> LimitSettings {
+    let mut settings = limits.clone();
+    if rates.is_empty() {
+        return settings;
+    }
+    for tool in catalog.tools() {
+        let rate = rates.iter().find(|(acl, _)| acl.tool(&tool.name).allowed);
+        if let Some((_, rate)) = rate {
+            settings.tools.insert(tool.name.to_string(), *rate);
+        }
+    }
+    settings
 }
 
 fn denied(denied: &Denied) -> CallError {

@@ -1,8 +1,13 @@
 //! Changes that clients may want to hear of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use ferromcp_tenancy::Kind;
+
+use crate::access::Grants;
 use crate::call::Principal;
+use crate::catalog::Catalog;
 
 /// One change. Sent to every session and listener, which filter by what was asked for.
 #[derive(Clone, Debug)]
@@ -27,6 +32,56 @@ pub enum Event {
         /// Raw JSON object: the task as `notifications/tasks` carries it.
         task: Arc<str>,
     },
+    /// Tenants may see or do something else than before, or are out. Who holds a stream open asks the gateway whether
+    /// its owner may still have it.
+    AccessChanged(Arc<ViewChange>),
     /// The server is about to stop; open streams end.
     Draining,
+}
+
+/// Which lists look different, to whom. The catalog is the same: only who may see what of it changed.
+#[derive(Debug, Default)]
+pub struct ViewChange {
+    pub(crate) changed: HashMap<Arc<str>, Lists>,
+}
+
+impl ViewChange {
+    /// The lists that look different to a tenant.
+    pub fn of(&self, tenant: &str) -> Lists {
+        self.changed.get(tenant).copied().unwrap_or_default()
+    }
+}
+
+/// Lists that changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Tools.
+    pub tools: bool,
+    /// Resources and resource templates.
+    pub resources: bool,
+    /// Prompts.
+    pub prompts: bool,
+}
+
+impl Lists {
+    pub(crate) fn any(self) -> bool {
+        self.tools || self.resources || self.prompts
+    }
+
+    /// The lists of a catalog that look different.
+    pub(crate) fn changed(old: &Grants, new: &Grants, catalog: &Catalog) -> Self {
+        let differs = |kind: Kind, name: &str| old.allows(kind, name) != new.allows(kind, name);
+        Self {
+            tools: catalog.tools().iter().any(|t| differs(Kind::Tool, &t.name)),
+            resources: catalog
+                .resources()
+                .iter()
+                .any(|r| differs(Kind::Resource, &r.uri))
+                || catalog
+                    .templates()
+                    .iter()
+                    .any(|t| differs(Kind::Resource, t.uri.as_str())),
+            prompts: catalog.prompts().iter().any(|p| differs(Kind::Prompt, &p.name)),
+        }
+    }
 }

@@ -13,7 +13,7 @@ use ferromcp_limits::Standing;
 use ferromcp_tenancy::Kind;
 use tokio::sync::broadcast;
 
-use crate::access::Access;
+use crate::access::{Access, AccessSettings};
 use crate::call::{Arguments, Call, CallContext, Credential, Principal, RequestId};
 use crate::catalog::{self, Catalog, Compiled, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry};
 use crate::deadline::Deadline;
@@ -163,6 +163,18 @@ impl Gateway {
         self.snapshot.load().access.principal(credential)
     }
 
+    /// Whether somebody who was let in before still would be: the tenant is there and not suspended. For streams
+    /// that stay open.
+    pub fn still_admits(&self, principal: &Principal) -> bool {
+        self.authenticate(Credential::Proven(principal)).is_ok()
+    }
+
+    /// Whether somebody may read a resource by the rules of this moment, so that it may be told of its changes.
+    pub fn may_read(&self, principal: &Principal, uri: &str) -> bool {
+        self.authenticate(Credential::Proven(principal))
+            .is_ok_and(|now| now.grants().allows(Kind::Resource, uri))
+    }
+
     /// Writes the record of a call that a door refused before it came here, because of its credential.
     pub fn refused(&self, call: &Call<'_>, error: &CallError) {
         let mut recorder = Recorder::start(&*self.observer, call);
@@ -203,6 +215,29 @@ impl Gateway {
         let mut registry = lock(&self.registry);
         registry.parts.retain(|p| &*p.listing.name != name);
         self.rebuild(&registry);
+    }
+
+    /// Puts other tenants, credentials, limits and rules in place. Calls that run finish under the old ones; every call
+    /// from now on, also of an open session, is held to the new ones. What was used of a rate or quota stays used, and
+    /// running calls stay counted.
+    pub fn set_access(&self, settings: AccessSettings) {
+        let registry = lock(&self.registry);
+        let before = self.snapshot.load_full();
+        let access = before
+            .access
+            .succeeded_by(settings, &before.catalog, &before.limits);
+        let change = before.access.seen_anew(&access, &before.catalog);
+        let next = Snapshot {
+            generation: before.generation + 1,
+            identity: before.identity.clone(),
+            policy: before.policy.clone(),
+            limits: Arc::clone(access.limits()),
+            guards: access.guards_with(&before.catalog, before.policy.scan),
+            access: Arc::new(access),
+            catalog: Catalog::merge(&registry.parts),
+        };
+        self.snapshot.store(Arc::new(next));
+        self.emit(Event::AccessChanged(Arc::new(change)));
     }
 
     fn rebuild(&self, registry: &Registry) {

@@ -32,11 +32,12 @@ pub use catalog::{Catalog, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry}
 pub use client::{Client, Interaction, LogMessage, NoClient, Progress};
 pub use deadline::Deadline;
 pub use error::{Blame, CallError, Challenge, ErrorCode, Issue};
-pub use event::Event;
+pub use event::{Event, Lists, ViewChange};
 pub use explain::Verdict;
 pub use ferromcp_guard as guard;
 pub use ferromcp_guard::ScanLimits;
 pub use ferromcp_limits::Standing;
+pub use ferromcp_tenancy as tenancy;
 pub use gateway::{Gateway, Outcome, View, Watch};
 pub use record::{CallRecord, Observer};
 pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};

@@ -243,7 +243,7 @@ impl Endpoint {
     /// Change notifications for a legacy session or a connection: the stream that GET opens, or
     /// what a connection writes between answers.
     pub fn feed(&self, session: &Arc<Session>) -> Feed {
-        Feed::new(&self.gateway, Arc::clone(session))
+        Feed::new(Arc::clone(&self.gateway), Arc::clone(session))
     }
 
     /// Nothing more will come in over a connection, though its running requests may still be

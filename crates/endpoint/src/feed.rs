@@ -15,6 +15,7 @@ use crate::session::Session;
 /// feed is not idle.
 #[derive(Debug)]
 pub struct Feed {
+    gateway: Arc<Gateway>,
     session: Arc<Session>,
     events: broadcast::Receiver<Event>,
     queue: VecDeque<Vec<u8>>,
@@ -22,18 +23,19 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(gateway: &Gateway, session: Arc<Session>) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, session: Arc<Session>) -> Self {
         session.open_feed();
         Self {
             session,
             events: gateway.events(),
+            gateway,
             queue: VecDeque::new(),
             over: false,
         }
     }
 
-    /// The next notification, as whole JSON-RPC message; `None` when the session ended or the server
-    /// drains. Cancel safe.
+    /// The next notification, as whole JSON-RPC message; `None` when the session ended, its tenant is out or the
+    /// server drains. Cancel safe. A connection is not cut for its tenant: it is told nothing until that is back.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(message) = self.queue.pop_front() {
@@ -47,14 +49,20 @@ impl Feed {
                 () = self.session.ended() => return None,
             };
             let mut changes = Changes::default();
-            changes.add(event, |uri| self.session.watches(uri));
+            changes.add(event, &self.gateway, &self.session);
             // What is waiting already is taken along: a burst of changes is told once.
             loop {
                 match self.events.try_recv() {
-                    Ok(event) => changes.add(Ok(event), |uri| self.session.watches(uri)),
-                    Err(TryRecvError::Lagged(n)) => changes.add(Err(RecvError::Lagged(n)), |_| false),
+                    Ok(event) => changes.add(Ok(event), &self.gateway, &self.session),
+                    Err(TryRecvError::Lagged(n)) => {
+                        changes.add(Err(RecvError::Lagged(n)), &self.gateway, &self.session);
+                    }
                     Err(TryRecvError::Closed | TryRecvError::Empty) => break,
                 }
+            }
+            if !self.gateway.still_admits(self.session.principal()) {
+                self.over = changes.over || !self.session.id().is_empty();
+                continue;
             }
             self.over = changes.over;
             // Before `initialize` there is no legacy client to be told anything.
@@ -82,7 +90,8 @@ struct Changes {
 }
 
 impl Changes {
-    fn add(&mut self, event: Result<Event, RecvError>, watched: impl Fn(&str) -> bool) {
+    fn add(&mut self, event: Result<Event, RecvError>, gateway: &Gateway, session: &Session) {
+        let watched = |uri: &str| session.watches(uri) && gateway.may_read(session.principal(), uri);
         match event {
             Ok(Event::ToolsChanged) => self.tools = true,
             Ok(Event::PromptsChanged) => self.prompts = true,
@@ -93,6 +102,12 @@ impl Changes {
                 }
             }
             Ok(Event::TaskChanged { .. }) => {}
+            Ok(Event::AccessChanged(change)) => {
+                let lists = change.of(&session.principal().tenant);
+                self.tools |= lists.tools;
+                self.prompts |= lists.prompts;
+                self.resources |= lists.resources;
+            }
             Ok(Event::Draining) | Err(RecvError::Closed) => self.over = true,
             Err(RecvError::Lagged(_)) => {
                 self.tools = true;

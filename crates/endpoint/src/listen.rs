@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ferromcp_core::{Event, Principal, Watch};
+use ferromcp_core::{Event, Gateway, Principal, Watch};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,6 +20,7 @@ pub struct Subscription {
     pub(crate) id: Box<str>,
     pub(crate) filter: Filter,
     pub(crate) owner: Principal,
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) events: broadcast::Receiver<Event>,
     /// Messages that are ready: first of all the acknowledgement.
     pub(crate) queue: VecDeque<Vec<u8>>,
@@ -85,7 +86,18 @@ impl Subscription {
         .await
     }
 
+    /// The server ends it: the result of the request comes last.
+    fn end(&mut self) {
+        self.queue
+            .push_back(render::listen_result(&self.id, &self.server_info));
+        self.over = true;
+    }
+
     fn take(&mut self, event: Result<Event, RecvError>) {
+        if !self.gateway.still_admits(&self.owner) {
+            self.end();
+            return;
+        }
         let tag = Some(&*self.id);
         let mut lists = (false, false, false);
         match event {
@@ -93,7 +105,8 @@ impl Subscription {
             Ok(Event::PromptsChanged) => lists.1 = true,
             Ok(Event::ResourcesChanged) => lists.2 = true,
             Ok(Event::ResourceUpdated { uri }) => {
-                if self.filter.watches.iter().any(|w| w.uri() == &*uri) {
+                let watched = self.filter.watches.iter().any(|w| w.uri() == &*uri);
+                if watched && self.gateway.may_read(&self.owner, &uri) {
                     self.queue.push_back(render::resource_updated(&uri, tag));
                 }
             }
@@ -102,10 +115,13 @@ impl Subscription {
                     self.queue.push_back(render::task_notification(&task, &self.id));
                 }
             }
+            Ok(Event::AccessChanged(change)) => {
+                let seen = change.of(&self.owner.tenant);
+                lists = (seen.tools, seen.prompts, seen.resources);
+            }
             Ok(Event::Draining) | Err(RecvError::Closed) => {
-                self.queue
-                    .push_back(render::listen_result(&self.id, &self.server_info));
-                self.over = true;
+                self.end();
+                return;
             }
             // Too slow to hear everything: look at all lists and resources anew.
             Err(RecvError::Lagged(_)) => {
@@ -114,6 +130,7 @@ impl Subscription {
                     .filter
                     .watches
                     .iter()
+                    .filter(|w| self.gateway.may_read(&self.owner, w.uri()))
                     .map(|w| render::resource_updated(w.uri(), tag));
                 self.queue.extend(updates);
             }

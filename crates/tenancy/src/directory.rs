@@ -64,11 +64,26 @@ pub struct Tenant {
     name: String,
     suspended: bool,
     acl: Acl,
+    /// What `acl` was made of, so that it is not made again for the same.
+    acl_settings: AclSettings,
     may_act_for: Vec<TenantId>,
     may_act_for_all: bool,
 }
 
 impl Tenant {
+    /// Whether these settings would make the same tenant. Credentials are not part of it.
+    fn is_made_of(&self, settings: &TenantSettings) -> bool {
+        self.name == settings.name
+            && self.suspended == settings.suspended
+            && self.acl_settings == settings.acl
+            && self.may_act_for_all == settings.may_act_for.iter().any(|id| id == "*")
+            && self.may_act_for.iter().map(TenantId::as_str).eq(settings
+                .may_act_for
+                .iter()
+                .map(String::as_str)
+                .filter(|id| *id != "*"))
+    }
+
     /// Its id.
     pub fn id(&self) -> &TenantId {
         &self.id
@@ -138,6 +153,15 @@ impl Directory {
     /// Everything that is wrong with any of them: ids, keys, patterns, tenants that are named and do not exist, and ids
     /// or keys that occur twice.
     pub fn new(settings: &[TenantSettings]) -> Result<Self, Vec<DirectoryError>> {
+        Self::default().renewed(settings)
+    }
+
+    /// Compiles the tenants that take the place of these. Those that are the same as before are kept as they are: one
+    /// change among thousands costs about as much as that one.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn renewed(&self, settings: &[TenantSettings]) -> Result<Self, Vec<DirectoryError>> {
         let mut directory = Self::default();
         let mut errors = Vec::new();
         for (index, tenant) in settings.iter().enumerate() {
@@ -149,7 +173,7 @@ impl Directory {
                     problem,
                 });
             };
-            directory.add(tenant, settings, &mut say);
+            directory.add(tenant, settings, self, &mut say);
         }
         if errors.is_empty() {
             Ok(directory)
@@ -162,8 +186,40 @@ impl Directory {
         &mut self,
         settings: &TenantSettings,
         all: &[TenantSettings],
+        before: &Self,
         say: &mut impl FnMut(String, String),
     ) {
+        let tenant = match before.tenants.get(settings.id.as_str()) {
+            Some(same) if same.is_made_of(settings) && reaches_only(same, all) => Arc::clone(same),
+            _ => match Self::compiled(settings, all, say) {
+                Some(tenant) => Arc::new(tenant),
+                None => return,
+            },
+        };
+        if settings.keys.len() > MAX_KEYS {
+            say("keys".to_owned(), format!("more than {MAX_KEYS} keys"));
+        }
+        for (index, key) in settings.keys.iter().take(MAX_KEYS).enumerate() {
+            if let Err(problem) = self.add_key(key, &tenant) {
+                say(format!("keys[{index}]"), problem);
+            }
+        }
+        for (index, rule) in settings.certificates.iter().enumerate() {
+            match CertificateRule::parse(rule) {
+                Ok(rule) => self.certificates.push((rule, Arc::clone(&tenant))),
+                Err(problem) => say(format!("certificates[{index}]"), problem),
+            }
+        }
+        if self.tenants.insert(tenant.id.clone(), tenant).is_some() {
+            say("id".to_owned(), "another tenant has the same id".to_owned());
+        }
+    }
+
+    fn compiled(
+        settings: &TenantSettings,
+        all: &[TenantSettings],
+        say: &mut impl FnMut(String, String),
+    ) -> Option<Tenant> {
         let id = TenantId::new(&settings.id).map_err(|error| say("id".to_owned(), error.to_string()));
         let acl = Acl::new(&settings.acl).map_err(|errors| {
             for error in errors {
@@ -186,32 +242,16 @@ impl Directory {
                 Err(error) => say(format!("may_act_for[{index}]"), error.to_string()),
             }
         }
-        let (Ok(id), Ok(acl)) = (id, acl) else { return };
-        let tenant = Arc::new(Tenant {
-            id: id.clone(),
+        let (Ok(id), Ok(acl)) = (id, acl) else { return None };
+        Some(Tenant {
+            id,
             name: settings.name.clone(),
             suspended: settings.suspended,
             acl,
+            acl_settings: settings.acl.clone(),
             may_act_for,
             may_act_for_all: settings.may_act_for.iter().any(|id| id == "*"),
-        });
-        if settings.keys.len() > MAX_KEYS {
-            say("keys".to_owned(), format!("more than {MAX_KEYS} keys"));
-        }
-        for (index, key) in settings.keys.iter().take(MAX_KEYS).enumerate() {
-            if let Err(problem) = self.add_key(key, &tenant) {
-                say(format!("keys[{index}]"), problem);
-            }
-        }
-        for (index, rule) in settings.certificates.iter().enumerate() {
-            match CertificateRule::parse(rule) {
-                Ok(rule) => self.certificates.push((rule, Arc::clone(&tenant))),
-                Err(problem) => say(format!("certificates[{index}]"), problem),
-            }
-        }
-        if self.tenants.insert(id, tenant).is_some() {
-            say("id".to_owned(), "another tenant has the same id".to_owned());
-        }
+        })
     }
 
     fn add_key(&mut self, key: &KeySettings, tenant: &Arc<Tenant>) -> Result<(), String> {
@@ -367,6 +407,14 @@ impl Directory {
         active(tenant)?;
         Ok(tenant)
     }
+}
+
+/// Whether all tenants that this one may act for are there.
+fn reaches_only(tenant: &Tenant, all: &[TenantSettings]) -> bool {
+    tenant
+        .may_act_for
+        .iter()
+        .all(|id| all.iter().any(|other| other.id == id.as_str()))
 }
 
 fn active(tenant: &Tenant) -> Result<(), Denied> {

@@ -381,11 +381,11 @@ async fn pattern_rules_are_those_of_the_tenant_and_off_without_a_policy() {
         id: id.into(),
         ..TenantSettings::default()
     };
-    let settings = crate::AccessSettings {
+    let settings = AccessSettings {
         directory: Directory::new(&[tenant("strict"), tenant("lenient")]).unwrap(),
         patterns: Some(patterns(Action::Block)),
         tenant_patterns: HashMap::from([("lenient".to_owned(), patterns(Action::Flag))]),
-        ..crate::AccessSettings::default()
+        ..AccessSettings::default()
     };
     let notes = Notes::default();
     let gateway = Gateway::new(Identity::default(), Policy::default(), notes.clone())
@@ -440,3 +440,5 @@ async fn results_are_redacted_where_the_policy_says_so() {
     let shown = text(&call(&gateway, "echo", Some(&arguments)).await);
     assert!(!shown.contains(&key) && shown.contains("[redacted:"), "{shown}");
 }
+
+mod swap;

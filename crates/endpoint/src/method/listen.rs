@@ -50,6 +50,7 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
         id: cx.id.into(),
         filter,
         owner: view.principal().clone(),
+        gateway: Arc::clone(&cx.endpoint.gateway),
         events,
         queue: VecDeque::from([acknowledged]),
         running,

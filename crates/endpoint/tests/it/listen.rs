@@ -171,3 +171,61 @@ async fn bad_filters() {
         .await;
     assert_eq!(body(none)["error"]["code"], -32602);
 }
+
+#[tokio::test]
+async fn a_suspended_tenant_loses_its_streams_and_only_changed_views_are_told() {
+    use ferromcp_core::tenancy::{AclSettings, Directory, List, TenantSettings};
+    use ferromcp_core::{AccessSettings, Credential};
+
+    let fixture = fixture();
+    let set = |deny: &[&str], suspended: bool| {
+        let tenant = TenantSettings {
+            id: "local".into(),
+            suspended,
+            acl: AclSettings {
+                tools: List {
+                    deny: deny.iter().map(|&tool| tool.into()).collect(),
+                    ..List::default()
+                },
+                ..AclSettings::default()
+            },
+            ..TenantSettings::default()
+        };
+        fixture.gateway.set_access(AccessSettings {
+            directory: Directory::new(&[tenant]).unwrap(),
+            ..AccessSettings::default()
+        });
+    };
+    set(&[], false);
+    assert!(fixture.gateway.authenticate(Credential::Local).is_ok());
+    let client = fixture.session("2025-11-25", json!({})).await;
+    let mut feed = fixture.endpoint.feed(&client.session);
+    let answer = fixture
+        .modern(
+            "subscriptions/listen",
+            params(
+                json!({}),
+                json!({"notifications": {"toolsListChanged": true, "promptsListChanged": true}}),
+            ),
+            &NoOutlet,
+        )
+        .await;
+    let Body::Listen(mut subscription) = answer.body else {
+        panic!("no subscription")
+    };
+    let acknowledged = subscription.next().await.unwrap();
+    assert!(String::from_utf8_lossy(&acknowledged).contains("acknowledged"));
+    set(&["*"], false);
+    let method = |message: Option<Vec<u8>>| {
+        let message: Value = serde_json::from_slice(&message.unwrap()).unwrap();
+        message["method"].as_str().map(str::to_owned)
+    };
+    let changed = Some("notifications/tools/list_changed".to_owned());
+    assert_eq!(method(subscription.next().await), changed);
+    assert_eq!(method(feed.next().await), changed);
+    set(&["*"], true);
+    // The result of the request, and the end; nothing of the lists.
+    assert_eq!(method(subscription.next().await), None);
+    assert_eq!(subscription.next().await, None);
+    assert_eq!(feed.next().await, None);
+}

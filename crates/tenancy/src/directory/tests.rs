@@ -279,3 +279,24 @@ fn ids() {
     }
     assert!(TenantId::new(&"ü".repeat(100_000)).unwrap_err().to_string().len() < 500);
 }
+
+#[test]
+fn tenants_that_did_not_change_are_kept_as_they_are() {
+    let tenant = |id: &str, name: &str, reach: &[&str]| TenantSettings {
+        id: id.into(),
+        name: name.into(),
+        may_act_for: reach.iter().map(|&id| id.into()).collect(),
+        ..TenantSettings::default()
+    };
+    let first = Directory::new(&[tenant("a", "A", &["b"]), tenant("b", "B", &[])]).unwrap();
+    let second = first
+        .renewed(&[tenant("a", "A", &["b"]), tenant("b", "Other", &[])])
+        .unwrap();
+    let same = |id: &str| Arc::ptr_eq(first.tenant(id).unwrap(), second.tenant(id).unwrap());
+    assert!(same("a"));
+    assert!(!same("b"));
+    assert_eq!(second.tenant("b").unwrap().name(), "Other");
+    // One that reaches a tenant that is gone is looked at again.
+    let errors = first.renewed(&[tenant("a", "A", &["b"])]).unwrap_err();
+    assert_eq!(errors[0].field, "may_act_for[0]");
+}
