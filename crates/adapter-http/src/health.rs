@@ -1,6 +1,6 @@
 //! Is the server alive, is it ready, and what is the matter with it?
 
-use ferromcp_core::SourceState;
+use ferromcp_core::{SourceState, WorkerHealth};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -57,8 +57,17 @@ pub(crate) fn components(site: &Site) -> Response<Body> {
                 "resources": source.resources.len(),
                 "prompts": source.prompts.len(),
             });
-            if let (Some(reason), Value::Object(entry)) = (reason, &mut entry) {
-                entry.insert("reason".into(), reason.as_str().into());
+            if let Value::Object(entry) = &mut entry {
+                if let Some(reason) = reason {
+                    entry.insert("reason".into(), reason.as_str().into());
+                }
+                let health = source.source.health();
+                if !health.workers.is_empty() {
+                    entry.insert("workers".into(), health.workers.iter().map(worker).collect());
+                }
+                if let Some(breaker) = health.breaker {
+                    entry.insert("breaker".into(), breaker.into());
+                }
             }
             entry
         })
@@ -80,6 +89,24 @@ pub(crate) fn components(site: &Site) -> Response<Body> {
         "sources": sources,
     });
     uncached(json_response(StatusCode::OK, answer.to_string().into_bytes()))
+}
+
+fn worker(worker: &WorkerHealth) -> Value {
+    let mut entry = json!({
+        "id": worker.id,
+        "state": worker.state,
+        "restarts": worker.restarts,
+        "in_flight": worker.in_flight,
+    });
+    if let Value::Object(entry) = &mut entry {
+        if let Some(pid) = worker.pid {
+            entry.insert("pid".into(), pid.into());
+        }
+        if let Some(reason) = &worker.reason {
+            entry.insert("reason".into(), reason.as_str().into());
+        }
+    }
+    entry
 }
 
 /// `GET /`: where the doors are.

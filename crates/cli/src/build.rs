@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use ferromcp_config::{Config, Files};
 use ferromcp_core::{Access, Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
-use ferromcp_supervisor::ChildSpec;
 use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
+use ferromcp_supervisor::{ChildSpec, Resources};
 use ferromcp_tools::FilesSettings;
 use ferromcp_upstream::transport::http::HttpSpec;
-use ferromcp_upstream::{EraChoice, TransportSpec, UpstreamSpec, Upstreams};
+use ferromcp_upstream::{Effect, EraChoice, PoolSize, TransportSpec, UpstreamSpec, Upstreams};
 
 use tracing::warn;
 
@@ -118,7 +118,7 @@ pub(crate) fn upstreams(config: &Config, gateway: &Arc<Gateway>) -> Upstreams {
         .iter()
         .map(|server| upstream(config, server, watchdog.as_ref()))
         .collect();
-    Upstreams::start(gateway, specs)
+    Upstreams::start(gateway, specs, config.supervisor.max_workers)
 }
 
 /// The process that ends our children if we are killed; only where there will be children.
@@ -164,6 +164,12 @@ fn upstream(
                 .collect();
             spec.cwd = command.cwd.clone();
             spec.watchdog = watchdog.cloned();
+            spec.resources = Resources {
+                memory: command.limits.memory,
+                cpu_time: command.limits.cpu_time,
+                open_files: command.limits.open_files,
+                processes: command.limits.processes,
+            };
             TransportSpec::Stdio(spec)
         }
         ferromcp_config::Transport::Http(endpoint) => {
@@ -187,5 +193,24 @@ fn upstream(
         call_timeout: server.timeout,
         start_timeout: server.start_timeout.unwrap_or(config.supervisor.start_timeout),
         tools: Arc::new(move |name: &str| filter.admits(name)),
+        pool: PoolSize {
+            min: server.pool.min,
+            max: server.pool.max,
+            idle: server.pool.idle,
+        },
+        heartbeat: config.supervisor.heartbeat,
+        effects: server
+            .effects
+            .iter()
+            .map(|(tool, given)| (tool.clone(), effect(*given)))
+            .collect(),
+    }
+}
+
+fn effect(given: ferromcp_config::Effect) -> Effect {
+    match given {
+        ferromcp_config::Effect::ReadOnly => Effect::ReadOnly,
+        ferromcp_config::Effect::Idempotent => Effect::Idempotent,
+        ferromcp_config::Effect::Effects => Effect::Effects,
     }
 }

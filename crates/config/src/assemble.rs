@@ -5,14 +5,15 @@ mod auth;
 mod limits;
 mod patterns;
 mod tenants;
+mod workers;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::model::{
-    Builtin, Command, Config, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions,
-    Supervisor, ToolFilter, Transport, Upstream, Validation,
+    Builtin, Command, Config, Effect, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel,
+    Sessions, Supervisor, ToolFilter, Transport, Upstream, Validation,
 };
 use crate::problem::{Problem, Problems, push_key, quote};
 use crate::scalar::{show_duration, show_size};
@@ -25,7 +26,9 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     let listen = listen(group("listen"));
     let server = identity(group("server"));
     let builtin = builtin(group("builtin"), problems);
-    let supervisor = supervisor(group("supervisor"), problems);
+    let supervisor_group = group("supervisor");
+    let max_workers = supervisor_group.span("max_workers");
+    let supervisor = supervisor(supervisor_group, problems);
     let sessions = sessions(group("sessions"));
     let validation = validation(group("validation"), problems);
     let log = log(group("log"));
@@ -51,6 +54,7 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
         audit,
     };
     servers(root.table("servers"), &mut config, problems);
+    workers::fit(&config, max_workers, problems);
     config
 }
 
@@ -137,7 +141,36 @@ fn supervisor(mut fields: Fields, problems: &mut Problems) -> Supervisor {
         max_timeout,
         start_timeout: fields.duration("start_timeout").unwrap_or(default.start_timeout),
         drain: fields.duration("drain").unwrap_or(default.drain),
+        max_workers: count(fields.number("max_workers"), default.max_workers),
+        heartbeat: heartbeat(&mut fields, problems),
     }
+}
+
+/// Questions that come faster than answers would end a server that is well.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(100);
+
+fn heartbeat(fields: &mut Fields, problems: &mut Problems) -> Option<Duration> {
+    let Some(value) = fields.duration("heartbeat") else {
+        return Supervisor::default().heartbeat;
+    };
+    if value < MIN_HEARTBEAT
+        && !value.is_zero()
+        && let Some(span) = fields.span("heartbeat")
+    {
+        problems.push(
+            Problem::new(
+                span,
+                "heartbeat",
+                format!("{} is too short", show_duration(value)),
+            )
+            .inside(&fields.path)
+            .expected(format!(
+                "at least {}, or 0s for none",
+                show_duration(MIN_HEARTBEAT)
+            )),
+        );
+    }
+    (!value.is_zero()).then_some(value)
 }
 
 fn above_max_timeout(
@@ -289,9 +322,13 @@ fn upstream(
         above_max_timeout(value, max_timeout, span, &fields.path, "timeout", problems);
     }
     let start_timeout = fields.duration("start_timeout");
-    let tools = fields
+    let (tools, effects) = fields
         .object("tools")
-        .map(|f| tool_filter(f, problems))
+        .map(|f| tools(f, problems))
+        .unwrap_or_default();
+    let pool = fields
+        .object("pool")
+        .map(|f| workers::pool(f, problems))
         .unwrap_or_default();
     let era = match fields.word("era") {
         Some("legacy") => Era::Legacy,
@@ -308,24 +345,30 @@ fn upstream(
         start_timeout,
         era,
         tools,
+        effects,
+        pool,
     })
 }
 
-fn tool_filter(mut fields: Fields, problems: &mut Problems) -> ToolFilter {
-    if fields.span("allow").is_none() && fields.span("deny").is_none() {
+fn tools(mut fields: Fields, problems: &mut Problems) -> (ToolFilter, Vec<(String, Effect)>) {
+    if ["allow", "deny", "effects"]
+        .iter()
+        .all(|key| fields.span(key).is_none())
+    {
         problems.push(
             Problem::new(
                 fields.span.clone(),
                 &fields.path,
-                "`tools` has no effect without `allow` or `deny`",
+                "`tools` has no effect without `allow`, `deny` or `effects`",
             )
             .hint("add one of them, or remove the key"),
         );
     }
-    ToolFilter {
+    let filter = ToolFilter {
         allow: fields.strings("allow"),
         deny: fields.strings("deny").unwrap_or_default(),
-    }
+    };
+    (filter, workers::effects(fields.table("effects")))
 }
 
 fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Option<Transport> {
@@ -352,7 +395,7 @@ fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Optio
             return None;
         }
         (Some(_), None) => (true, ["headers"].as_slice()),
-        (None, Some(_)) => (false, ["args", "env", "cwd"].as_slice()),
+        (None, Some(_)) => (false, ["args", "env", "cwd", "limits"].as_slice()),
     };
     let (key, other) = if stdio {
         ("command", "url")
@@ -398,6 +441,10 @@ fn stdio_transport(fields: &mut Fields) -> Option<Transport> {
         args: args.collect(),
         env: secrets(fields.table("env")),
         cwd: fields.text("cwd").and_then(Text::into_path),
+        limits: fields
+            .object("limits")
+            .map(workers::resources)
+            .unwrap_or_default(),
         command: fields.string("command")?,
     }))
 }

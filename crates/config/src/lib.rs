@@ -39,10 +39,11 @@ mod tests;
 
 pub use import::{Imported, Note, import};
 pub use model::{
-    AccessList, ActsFor, Anonymous, Audit, AuditLog, Auth, Builtin, ByteRate, Command, Config, Endpoint, Era,
-    Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log, LogFormat, LogLevel,
-    OnError, OnFull, OutputRedaction, PatternAction, PatternExemption, Patterns, Quotas, Rate, Sessions,
-    SignKey, Supervisor, Tenant, ToolFilter, Transport, Upstream, Validation,
+    AccessList, ActsFor, Anonymous, Audit, AuditLog, Auth, Builtin, ByteRate, Command, Config, Effect,
+    Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log,
+    LogFormat, LogLevel, OnError, OnFull, OutputRedaction, PatternAction, PatternExemption, Patterns,
+    PoolSettings, Quotas, Rate, ResourceLimits, Sessions, SignKey, Supervisor, Tenant, ToolFilter, Transport,
+    Upstream, Validation,
 };
 pub use problem::{ConfigError, Problem};
 pub use reference::reference_markdown;

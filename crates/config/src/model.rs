@@ -4,6 +4,7 @@ mod audit;
 mod limits;
 mod patterns;
 mod tenants;
+mod workers;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use audit::{Audit, AuditLog, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
+pub use workers::{Effect, PoolSettings, ResourceLimits};
 
 /// A whole configuration. [`Config::default`] is what an empty file means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -98,6 +100,10 @@ pub struct Upstream {
     pub era: Era,
     /// Which tools are offered.
     pub tools: ToolFilter,
+    /// What tools change, by their own names.
+    pub effects: Vec<(String, Effect)>,
+    /// Its workers.
+    pub pool: PoolSettings,
 }
 
 /// How to reach an upstream server.
@@ -120,6 +126,8 @@ pub struct Command {
     pub env: Vec<(String, Secret)>,
     /// Working directory, resolved against the config file and existing when it was read.
     pub cwd: Option<PathBuf>,
+    /// What its processes may use.
+    pub limits: ResourceLimits,
 }
 
 /// An HTTP endpoint.
@@ -176,7 +184,7 @@ pub struct Files {
     pub max_read: u64,
 }
 
-/// `supervisor`: deadlines.
+/// `supervisor`: deadlines, and the workers of all servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
     /// Deadline of a call without progress; default 30 s, never above `max_timeout`.
@@ -187,6 +195,10 @@ pub struct Supervisor {
     pub start_timeout: Duration,
     /// Time for calls in flight at shutdown; default 30 s, zero ends them at once.
     pub drain: Duration,
+    /// Most child processes of all servers; default 100.
+    pub max_workers: usize,
+    /// Silence after which a worker is asked for a sign of life; default 5 s, `None` (`0s`) never asks.
+    pub heartbeat: Option<Duration>,
 }
 
 /// `sessions`: limits on legacy HTTP sessions.
@@ -289,6 +301,8 @@ impl Default for Supervisor {
             max_timeout: Duration::from_secs(600),
             start_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
+            max_workers: 100,
+            heartbeat: Some(Duration::from_secs(5)),
         }
     }
 }

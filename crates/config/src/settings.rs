@@ -8,6 +8,7 @@ mod auth;
 mod limits;
 mod patterns;
 mod tenants;
+mod workers;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ const HOUR: u64 = 3_600_000;
 const DAY: u64 = 86_400_000;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
 const fn texts(form: &'static Kind, may_be_empty: bool, max: usize) -> Kind {
@@ -86,7 +88,7 @@ pub(crate) static ROOT: Object = Object {
             "supervisor",
             Kind::Object(&SUPERVISOR),
             Group,
-            "Deadlines of calls, of starts and of the shutdown.",
+            "Deadlines of calls, of starts and of the shutdown; the workers of all servers.",
         ),
         field(
             "sessions",
@@ -310,7 +312,7 @@ pub(crate) static UPSTREAM: Object = Object {
             "tools",
             Kind::Object(&TOOL_FILTER),
             Group,
-            "Which of the server's tools are offered.",
+            "Which of the server's tools are offered, and what they change.",
         ),
         field(
             "era",
@@ -319,11 +321,20 @@ pub(crate) static UPSTREAM: Object = Object {
             "Protocol era to speak to the server: `legacy` up to 2025-11-25 (with `initialize`), `modern` from 2026-07-28 on; \
              `auto` finds out.",
         ),
+        field(
+            "pool",
+            Kind::Object(&workers::POOL),
+            Group,
+            "Several workers behind one server, so that a slow call holds up no other.",
+        ),
+        field(
+            "limits",
+            Kind::Object(&workers::RESOURCES),
+            Group,
+            "What the operating system lets the processes of `command` use.",
+        ),
     ],
-    later: &[later(
-        "pool",
-        "one process or session serves each server for now; remove the key",
-    )],
+    later: &[],
 };
 
 static TOOL_FILTER: Object = Object {
@@ -349,6 +360,7 @@ static TOOL_FILTER: Object = Object {
             Words("no tools"),
             "Do not offer tools that match one of these patterns, even if allowed.",
         ),
+        workers::EFFECTS,
     ],
     later: &[],
 };
@@ -429,21 +441,13 @@ static SUPERVISOR: Object = Object {
             Value("30s"),
             "Time that calls in flight get to finish at shutdown; 0s ends them at once.",
         ),
+        workers::MAX_WORKERS,
+        workers::HEARTBEAT,
     ],
-    later: &[
-        later(
-            "idle_timeout",
-            "`default_timeout` is the deadline of a call without progress, `max_timeout` the absolute one; remove the key",
-        ),
-        later(
-            "max_workers",
-            "each upstream server has one process or session for now; remove the key",
-        ),
-        later(
-            "heartbeat",
-            "a server that ends or closes its connection is noticed without it; remove the key",
-        ),
-    ],
+    later: &[later(
+        "idle_timeout",
+        "`default_timeout` is the deadline of a call without progress, `max_timeout` the absolute one; remove the key",
+    )],
 };
 
 static SESSIONS: Object = Object {

@@ -56,8 +56,9 @@ fn sample(kind: &Kind, absent: Absent) -> String {
                 .into()
         }
         Kind::Duration { .. } => "7s".into(),
+        Kind::Size { min, .. } if *min > 7 << 10 => "7MiB".into(),
         Kind::Size { .. } => "7KiB".into(),
-        Kind::Count { .. } => "7".into(),
+        Kind::Count { min, .. } => 7.max(*min).to_string(),
         Kind::Rate { .. } => "7/s".into(),
         Kind::ByteRate { .. } => "7KiB/s".into(),
         Kind::OneOrMore { item, .. } => sample(item, Absent::Group),
@@ -108,6 +109,10 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
     match path {
         ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
         ["servers", _, "command" | "url"] => vec![],
+        ["servers", _, "pool", "idle"] => vec![
+            (vec!["servers", "id", "command"], "base"),
+            (vec!["servers", "id", "pool", "max"], "9"),
+        ],
         ["servers", ..] => vec![(vec!["servers", "id", "command"], "base")],
         ["builtin", "files", key] if *key != "roots" => vec![(vec!["builtin", "files", "roots"], "[src]")],
         ["tenants", _, "acts_for"] => vec![(vec!["tenants", "other"], "{}"), (vec!["tenants", "id"], "{}")],

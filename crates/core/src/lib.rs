@@ -42,4 +42,4 @@ pub use gateway::{Gateway, Outcome, View, Watch};
 pub use record::{CallRecord, Observer};
 pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};
 pub use snapshot::{Identity, Policy, SchemaMode, Snapshot};
-pub use source::{Listing, Offers, Source, SourceFuture, SourceState, Spec};
+pub use source::{Listing, Offers, Source, SourceFuture, SourceHealth, SourceState, Spec, WorkerHealth};

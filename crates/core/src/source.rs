@@ -23,6 +23,37 @@ pub trait Source: Send + Sync + 'static {
     fn watch(&self, uri: &str, on: bool) {
         let _ = (uri, on);
     }
+
+    /// What there is to say about its health beyond its state.
+    fn health(&self) -> SourceHealth {
+        SourceHealth::default()
+    }
+}
+
+/// The health of a source in detail, for operators.
+#[derive(Clone, Debug, Default)]
+pub struct SourceHealth {
+    /// Its processes or sessions; none if it has no such thing.
+    pub workers: Vec<WorkerHealth>,
+    /// `closed`, `open` or `half_open`, where it has a circuit breaker.
+    pub breaker: Option<&'static str>,
+}
+
+/// One process or session of a source.
+#[derive(Clone, Debug)]
+pub struct WorkerHealth {
+    /// Within the source.
+    pub id: u32,
+    /// `starting`, `ready`, `backoff`, `crash_loop` or `stopped`.
+    pub state: &'static str,
+    /// Process id, where it is a process and runs.
+    pub pid: Option<u32>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Calls that it has now.
+    pub in_flight: usize,
+    /// Why it is not ready, or was not before.
+    pub reason: Option<String>,
 }
 
 /// What a source can do at all; decides which capabilities are announced.

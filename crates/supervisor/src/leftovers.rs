@@ -125,8 +125,24 @@ fn is_ours(pid: i32, mark: &Mark, groups: &BTreeSet<i32>) -> bool {
         .is_ok_and(|_| mark.is_on(&environment))
 }
 
+/// Whether a process is stopped (SIGSTOP, or a debugger), as far as can be told.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    matches!(state(pid), Some('T' | 't'))
+}
+
+/// Whether a process runs: it is there, and not about to be reaped. Where that cannot be told, it does.
+#[must_use]
+pub fn is_running(pid: u32) -> bool {
+    !cfg!(target_os = "linux") || !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    state_and_group(&stat).map(|(state, _)| state)
+}
+
 /// Fields 3 and 5 of `/proc/PID/stat` (proc_pid_stat(5)); the name before them may contain anything.
-#[cfg(any(test, target_os = "linux"))]
 pub(crate) fn state_and_group(stat: &str) -> Option<(char, i32)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();

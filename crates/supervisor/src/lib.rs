@@ -31,7 +31,7 @@ pub mod watchdog;
 pub mod worker;
 
 pub use child::{Child, Exit, ExitKind, ExitWatch};
-pub use leftovers::MARK_ENV;
+pub use leftovers::{MARK_ENV, is_running, is_stopped};
 pub use reader::{LineReader, ReadError};
 pub use spec::{ChildLimits, ChildSpec, PASSED_ENV, Resources, SpawnError};
 pub use stdin::{SendError, StdinQueue};

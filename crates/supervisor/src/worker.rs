@@ -19,6 +19,9 @@
 //!  Stopping <-- Stop, start timeout, failed or lost handshake; left when the child has exited
 //! ```
 //!
+//! While it is ready, a child that gives no sign of life is asked for one (`Ping`), and after some questions without an
+//! answer it is killed.
+//!
 //! Invariants (property-tested): at most one child at a time, a new one only after the exit of the last was reported;
 //! the delay never leaves its bounds and its lower bound only grows until a healthy run resets it; `Up` and `Down` alternate.
 
@@ -26,6 +29,9 @@ use std::time::{Duration, Instant};
 
 #[cfg(test)]
 mod tests;
+
+/// Failures in a row that are no accident any more.
+const LOOP: u32 = 3;
 
 /// Which child of a worker, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +50,11 @@ pub struct Policy {
     pub healthy_after: Duration,
     /// After this many failures in a row restarts are no longer automatic. Default 10; at least 1.
     pub give_up_after: u32,
+    /// A child that was silent for this long is asked for a sign of life, and again after the same time. `None`, the
+    /// default, never asks.
+    pub heartbeat: Option<Duration>,
+    /// After this many questions without an answer it is killed. Default 2; at least 1.
+    pub misses: u32,
 }
 
 impl Default for Policy {
@@ -54,6 +65,8 @@ impl Default for Policy {
             backoff_max: Duration::from_secs(30),
             healthy_after: Duration::from_secs(30),
             give_up_after: 10,
+            heartbeat: None,
+            misses: 2,
         }
     }
 }
@@ -110,8 +123,10 @@ pub enum Event {
     Stop,
     /// The child is up and its handshake is done.
     Ready(Generation),
-    /// The child runs but cannot be used: its handshake failed, its output ended, its heartbeat stopped.
+    /// The child runs but cannot be used: its handshake failed, or its output ended.
     Unusable(Generation),
+    /// It answered a `Ping`, or gave another sign of life, or has a good reason not to.
+    Alive(Generation),
     /// The child has exited and is reaped, or could not be started at all.
     Exited(Generation),
     /// Time has passed.
@@ -125,6 +140,10 @@ pub enum Action {
     Spawn(Generation),
     /// Stop it (asking first, then killing). Answer with `Exited`.
     Stop(Generation),
+    /// Kill it: it does not listen. Answer with `Exited`.
+    Kill(Generation),
+    /// Ask it for a sign of life. Answer with `Alive` if there is one; nothing is done about none.
+    Ping(Generation),
     /// Tell users that it can be called.
     Up(Generation),
     /// Tell users that it cannot be called any more; calls in flight fail.
@@ -143,6 +162,9 @@ pub struct Worker {
     child: bool,
     /// Failures in a row.
     failures: u32,
+    /// While it is ready: when the next sign of life is due, and how many questions are unanswered.
+    beat: Option<Instant>,
+    unanswered: u32,
 }
 
 impl Worker {
@@ -156,6 +178,8 @@ impl Worker {
             wanted: false,
             child: false,
             failures: 0,
+            beat: None,
+            unanswered: 0,
         }
     }
 
@@ -177,12 +201,19 @@ impl Worker {
         self.failures
     }
 
+    /// Whether it keeps failing: at least three times in a row, without a healthy run in between.
+    #[must_use]
+    pub fn is_looping(&self) -> bool {
+        self.failures >= LOOP
+    }
+
     /// When to send [`Event::Tick`] next; `None` if only other events can change anything.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Starting { until } | State::Backoff { until } => Some(until),
-            State::Stopped | State::Ready { .. } | State::Failed { .. } | State::Stopping => None,
+            State::Ready { .. } => self.beat,
+            State::Stopped | State::Failed { .. } | State::Stopping => None,
         }
     }
 
@@ -194,13 +225,15 @@ impl Worker {
             Event::Ready(of) if self.is_current(of) => {
                 if let State::Starting { .. } = self.state {
                     self.state = State::Ready { since: now };
+                    self.heard(now);
                     actions.push(Action::Up(of));
                 }
             }
             Event::Unusable(of) if self.is_current(of) => self.give_up_child(now, actions),
             Event::Exited(of) if self.is_current(of) => self.exited(now, random, actions),
+            Event::Alive(of) if self.is_current(of) => self.heard(now),
             Event::Tick => self.tick(now, actions),
-            Event::Ready(_) | Event::Unusable(_) | Event::Exited(_) => {}
+            Event::Ready(_) | Event::Unusable(_) | Event::Exited(_) | Event::Alive(_) => {}
         }
     }
 
@@ -233,8 +266,25 @@ impl Worker {
         match self.state {
             State::Starting { until } if now >= until => self.give_up_child(now, actions),
             State::Backoff { until } if now >= until => self.spawn(now, actions),
+            State::Ready { since } if self.beat.is_some_and(|due| now >= due) => {
+                if self.unanswered >= self.policy.misses.max(1) {
+                    self.count_failure(since, now);
+                    actions.push(Action::Down(self.generation));
+                    self.state = State::Stopping;
+                    actions.push(Action::Kill(self.generation));
+                } else {
+                    self.unanswered += 1;
+                    self.beat = self.policy.heartbeat.map(|beat| after(now, beat));
+                    actions.push(Action::Ping(self.generation));
+                }
+            }
             _ => {}
         }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.unanswered = 0;
+        self.beat = self.policy.heartbeat.map(|beat| after(now, beat));
     }
 
     fn spawn(&mut self, now: Instant, actions: &mut Vec<Action>) {

@@ -8,6 +8,7 @@ use ferromcp_core::{CallError, ErrorCode};
 use ferromcp_protocol::{RpcError, code};
 use http::StatusCode;
 
+use crate::replay;
 use crate::transport::TransportError;
 
 /// What to tell a caller about the time after which a full or broken server may work again.
@@ -64,9 +65,9 @@ impl Fault {
         let error = match self {
             Self::Rpc(error) => return rpc(name, error),
             Self::Gone { why, sent: true } => {
-                let text = format!("{why}; the call was under way and is lost");
+                let text = format!("{why}; the call was under way and is lost: the tool may have run");
                 CallError::new(ErrorCode::Unavailable, text)
-                    .with_rule("upstream.lost")
+                    .with_rule(replay::DIED)
                     .with_retry_after(SOON)
             }
             Self::Gone { .. } | Self::SessionLost => CallError::new(ErrorCode::Unavailable, text)
@@ -77,8 +78,7 @@ impl Fault {
                 .with_retry_after(SOON),
             // Transport errors name the server themselves.
             Self::Transport(error) => {
-                let made =
-                    CallError::new(transport_code(&error), error.to_string()).with_rule("upstream.lost");
+                let made = CallError::new(transport_code(&error), error.to_string()).with_rule(replay::LOST);
                 if made.code() == ErrorCode::Unavailable {
                     made.with_retry_after(SOON)
                 } else {

@@ -5,10 +5,12 @@
 //!
 //! Must not know: tenants' rules, the doors, configuration files.
 //!
-//! Start reading at [`Upstreams::start`], then `driver.rs` (when to start and restart), `life.rs` (one run of a server
-//! from connect to close) and `session.rs` (a call).
+//! Start reading at [`Upstreams::start`], then `upstream.rs` (a call from the gateway), `pool.rs` (which worker takes it),
+//! `driver.rs` (when workers start, restart and end), `life.rs` (one run of a worker from connect to close) and
+//! `session.rs` (the call itself).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod breaker;
 mod driver;
 mod fault;
 mod heard;
@@ -17,7 +19,9 @@ mod link;
 mod lists;
 mod loose;
 mod opening;
+mod pool;
 mod relay;
+mod replay;
 mod session;
 mod spec;
 pub mod transport;
@@ -26,5 +30,6 @@ mod upstreams;
 mod watched;
 mod wire;
 
-pub use spec::{EraChoice, ToolFilter, TransportSpec, UpstreamSpec};
+pub use pool::PoolSize;
+pub use spec::{Effect, EraChoice, ToolFilter, TransportSpec, UpstreamSpec};
 pub use upstreams::Upstreams;

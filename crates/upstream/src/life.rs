@@ -11,7 +11,7 @@ use std::time::Duration;
 use ferromcp_protocol::{Era, json};
 use ferromcp_supervisor::worker::Generation;
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -23,6 +23,7 @@ use crate::link::http::HttpLink;
 use crate::link::stdio::StdioLink;
 use crate::lists;
 use crate::opening::{self, Opened, Unopened};
+use crate::pool::Seat;
 use crate::session::Session;
 use crate::spec::TransportSpec;
 use crate::upstream::{Offer, Upstream};
@@ -33,41 +34,70 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 const LISTEN_AGAIN_MAX: Duration = Duration::from_secs(60);
 
-/// What a life reports to its driver.
+/// What a life reports to its driver. The number is that of its seat.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// It can be called.
-    Ready(Generation, Arc<Session>, Offer),
+    /// It can be called. The lists, if it is the one that lists.
+    Ready(u32, Generation, Arc<Session>, Option<Offer>),
     /// Its lists changed.
-    Listed(Generation, Offer),
+    Listed(u32, Generation, Offer),
+    /// It answered when it was asked for a sign of life.
+    Alive(u32, Generation),
     /// It cannot be called any more, and why. What is left of it is being cleared away.
-    Lost(Generation, String),
+    Lost(u32, Generation, String),
     /// It is over, and nothing of it is left; the text says why, if that is not known yet and it was not told to end.
-    Ended(Generation, Option<String>),
+    Ended(u32, Generation, Option<String>),
+}
+
+impl News {
+    pub(crate) fn seat(&self) -> u32 {
+        match self {
+            Self::Ready(seat, ..)
+            | Self::Listed(seat, ..)
+            | Self::Alive(seat, ..)
+            | Self::Lost(seat, ..)
+            | Self::Ended(seat, ..) => *seat,
+        }
+    }
+}
+
+/// How a life is told to end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct End {
+    pub(crate) stop: CancellationToken,
+    /// Cancelled before `stop` if asking is of no use.
+    pub(crate) kill: CancellationToken,
 }
 
 /// Runs until the end. The last news is always `Ended`.
 pub(crate) async fn run(
     upstream: Arc<Upstream>,
+    seat: Arc<Seat>,
     generation: Generation,
-    cancel: CancellationToken,
+    end: End,
     news: mpsc::Sender<News>,
 ) {
     // A panic is a bug, but one that must not leave the server down for good.
-    let lived = AssertUnwindSafe(live(&upstream, generation, &cancel, &news))
+    let lived = AssertUnwindSafe(live(&upstream, &seat, generation, &end, &news))
         .catch_unwind()
         .await;
     let why = lived.unwrap_or_else(|_| Some("internal error while it was served; the log has it".to_owned()));
     // An error says that the driver is gone; then nobody wants to know.
-    let _ = news.send(News::Ended(generation, why)).await;
+    let _ = news.send(News::Ended(seat.id, generation, why)).await;
 }
 
 async fn live(
     upstream: &Arc<Upstream>,
+    seat: &Arc<Seat>,
     generation: Generation,
-    cancel: &CancellationToken,
+    end: &End,
     news: &mpsc::Sender<News>,
 ) -> Option<String> {
+    let _room = match room(upstream) {
+        Ok(room) => room,
+        Err(why) => return Some(why),
+    };
+    let cancel = &end.stop;
     let ear = Arc::new(Ear {
         name: Arc::clone(&upstream.spec.name),
         gateway: upstream.gateway.clone(),
@@ -80,6 +110,7 @@ async fn live(
     };
     let mut life = Life {
         upstream,
+        seat,
         ear,
         cancel,
         news,
@@ -89,10 +120,29 @@ async fn live(
     let why = life.serve(&link, opened).await;
     if let Some(why) = why {
         // Ending a child takes a while; nobody should call it meanwhile. An error says that the driver is gone.
-        let _ = news.send(News::Lost(generation, why)).await;
+        let _ = news.send(News::Lost(seat.id, generation, why)).await;
     }
-    link.close().await;
+    if end.kill.is_cancelled() {
+        link.kill().await;
+    } else {
+        tokio::select! {
+            () = link.close() => {}
+            () = end.kill.cancelled() => link.kill().await,
+        }
+    }
     None
+}
+
+/// The place of one child process among all of them.
+fn room(upstream: &Upstream) -> Result<Option<OwnedSemaphorePermit>, String> {
+    if let TransportSpec::Http(_) = upstream.spec.transport {
+        return Ok(None);
+    }
+    Arc::clone(&upstream.room).try_acquire_owned().map(Some).map_err(|_| {
+        "it was not started: the limit of child processes is reached (`supervisor.max_workers`); raise it, or lower \
+         `pool.min` or `pool.max` of servers"
+            .to_owned()
+    })
 }
 
 /// Connects and opens. The link is closed again if that fails.
@@ -145,6 +195,7 @@ async fn connect(upstream: &Upstream, ear: &Arc<Ear>) -> Result<Link, Fault> {
 
 struct Life<'a> {
     upstream: &'a Arc<Upstream>,
+    seat: &'a Arc<Seat>,
     ear: Arc<Ear>,
     cancel: &'a CancellationToken,
     news: &'a mpsc::Sender<News>,
@@ -172,20 +223,27 @@ impl Life<'_> {
             version,
             facts,
         });
-        let read = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return None,
-            read = lists::read(&session, Lists::ALL, &self.upstream.spec.tools, &mut self.offer) => read,
-        };
-        if let Err(fault) = read {
-            return Some(format!("its lists cannot be read: {fault}"));
+        let lists = self.upstream.pool.lead() == 0;
+        if lists {
+            let read = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return None,
+                read = lists::read(&session, Lists::ALL, &self.upstream.spec.tools, &mut self.offer) => read,
+            };
+            if let Err(fault) = read {
+                return Some(format!("its lists cannot be read: {fault}"));
+            }
+        } else {
+            // Another worker lists. To be read if this one has to.
+            self.ear.changes.add(Lists::ALL);
         }
         info!(
             target: "ferromcp::server",
-            server = %self.ear.name, %version, tools = self.offer.tools.len(), resources = self.offer.resources.len(),
-            prompts = self.offer.prompts.len(), "ready"
+            server = %self.ear.name, worker = self.seat.id, %version, lists, tools = self.offer.tools.len(),
+            resources = self.offer.resources.len(), prompts = self.offer.prompts.len(), "ready"
         );
-        let ready = News::Ready(self.generation, Arc::clone(&session), self.offer.clone());
+        let offer = lists.then(|| self.offer.clone());
+        let ready = News::Ready(self.seat.id, self.generation, Arc::clone(&session), offer);
         if self.news.send(ready).await.is_err() {
             return None;
         }
@@ -202,7 +260,7 @@ impl Life<'_> {
         let mut subscribed = BTreeSet::new();
         let mut wait = LISTEN_AGAIN;
         let mut since = Instant::now();
-        let upstream = self.upstream;
+        let (upstream, seat) = (self.upstream, self.seat);
         let ear = Arc::clone(&self.ear);
         let mut listening = self.listen(session, Duration::ZERO);
         if let Err(fault) = self.subscribe(session, &mut subscribed).await {
@@ -211,7 +269,14 @@ impl Life<'_> {
         loop {
             let step = tokio::select! {
                 () = ear.changes.bell.notified() => self.changed(session).await,
-                () = upstream.watched.changed.notified() => {
+                () = seat.leads.notified() => {
+                    listening = self.listen(session, Duration::ZERO);
+                    match self.changed(session).await {
+                        Ok(()) => self.subscribe(session, &mut subscribed).await,
+                        Err(fault) => Err(fault),
+                    }
+                }
+                () = upstream.watched.changed.notified(), if self.leads() => {
                     if session.version.is_modern() {
                         // The filter is part of the request, so there is a new one.
                         listening = self.listen(session, Duration::ZERO);
@@ -249,8 +314,17 @@ impl Life<'_> {
         }
     }
 
+    /// Whether this is the worker that lists and subscribes.
+    fn leads(&self) -> bool {
+        self.upstream.pool.lead() == self.seat.id
+    }
+
     /// Reads changed lists anew.
     async fn changed(&mut self, session: &Session) -> Result<(), Fault> {
+        if !self.leads() {
+            // What changed stays noted until this one leads.
+            return Ok(());
+        }
         sleep(DEBOUNCE).await;
         let lists = self.ear.changes.take();
         if lists == Lists::NONE {
@@ -277,7 +351,7 @@ impl Life<'_> {
             // An error says that the driver is gone, and with it the cancel token's patience.
             let _ = self
                 .news
-                .send(News::Listed(self.generation, self.offer.clone()))
+                .send(News::Listed(self.seat.id, self.generation, self.offer.clone()))
                 .await;
         }
         Ok(())
@@ -313,7 +387,7 @@ impl Life<'_> {
 
     /// Brings single-resource subscriptions in line with what is watched (legacy era).
     async fn subscribe(&self, session: &Session, subscribed: &mut BTreeSet<String>) -> Result<(), Fault> {
-        if session.version.is_modern() || !session.facts.subscribe {
+        if session.version.is_modern() || !session.facts.subscribe || !self.leads() {
             return Ok(());
         }
         let wanted = self.upstream.watched.all();
@@ -375,6 +449,9 @@ impl Life<'_> {
 
     /// The members of a `subscriptions/listen`; `None` if there is nothing to listen for.
     fn filter(&self, session: &Session) -> Option<String> {
+        if !self.leads() {
+            return None;
+        }
         let facts = &session.facts;
         let mut parts: Vec<String> = [
             (facts.tools_changed, "toolsListChanged"),

@@ -83,6 +83,22 @@ impl Link {
         }
     }
 
+    /// The process at the other end, if it is a child of ours.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Stdio(link) => Some(link.pid()),
+            Self::Http(_) => None,
+        }
+    }
+
+    /// Ends the connection at once: the other side does not listen.
+    pub(crate) async fn kill(&self) {
+        match self {
+            Self::Stdio(link) => link.kill().await,
+            Self::Http(link) => link.close().await,
+        }
+    }
+
     /// Ends the connection in good order: the child is reaped, the session is given back.
     pub(crate) async fn close(&self) {
         match self {

@@ -1,11 +1,13 @@
 //! What the configuration says of one upstream server.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_supervisor::ChildSpec;
 
+use crate::pool::PoolSize;
 use crate::transport::http::HttpSpec;
 
 /// Decides by a tool's own name whether the tool is offered.
@@ -29,6 +31,42 @@ pub struct UpstreamSpec {
     pub start_timeout: Duration,
     /// Which of its tools are offered.
     pub tools: ToolFilter,
+    /// How many workers it has: child processes, or sessions over HTTP.
+    pub pool: PoolSize,
+    /// A worker that was silent for this long is asked for a sign of life; one that gives none is restarted. `None`: never.
+    pub heartbeat: Option<Duration>,
+    /// What its tools change, by their own names, where their annotations do not say it or are wrong.
+    pub effects: BTreeMap<String, Effect>,
+}
+
+/// What a tool changes; decides whether a call whose worker was lost may be made once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    ReadOnly,
+    /// Nothing more the second time.
+    Idempotent,
+    /// Something: never made twice.
+    Effects,
+}
+
+impl UpstreamSpec {
+    /// A server with defaults for all but its name, which is also the prefix, and how to reach it.
+    pub fn new(name: impl Into<Arc<str>>, transport: TransportSpec) -> Self {
+        let name = name.into();
+        Self {
+            prefix: Arc::clone(&name),
+            name,
+            transport,
+            era: EraChoice::Auto,
+            call_timeout: None,
+            start_timeout: Duration::from_secs(30),
+            tools: Arc::new(|_| true),
+            pool: PoolSize::default(),
+            heartbeat: None,
+            effects: BTreeMap::new(),
+        }
+    }
 }
 
 /// How to reach an upstream server.
@@ -61,6 +99,9 @@ impl fmt::Debug for UpstreamSpec {
             .field("era", &self.era)
             .field("call_timeout", &self.call_timeout)
             .field("start_timeout", &self.start_timeout)
+            .field("pool", &self.pool)
+            .field("heartbeat", &self.heartbeat)
+            .field("effects", &self.effects)
             .finish_non_exhaustive()
     }
 }

@@ -1,35 +1,27 @@
-//! One upstream server as the rest of the program sees it: its phase, its listing, and its [`Source`].
+//! One upstream server as the rest of the program sees it: its workers, its listing, and its [`Source`].
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use ferromcp_core::{
-    CallContext, CallError, ErrorCode, Gateway, Listing, Offers, Source, SourceFuture, SourceState, Spec,
+    CallContext, CallError, ErrorCode, Gateway, Listing, Offers, Reply, Source, SourceFuture, SourceHealth,
+    SourceState, Spec, WorkerHealth,
 };
 use ferromcp_protocol::Era;
-use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
 
+use crate::breaker::{Breaker, Pass, Verdict};
+use crate::pool::{Lease, Patience, Phase, Pool};
+use crate::replay::{self, Budget};
 use crate::session::Session;
-use crate::spec::{EraChoice, UpstreamSpec};
+use crate::spec::{EraChoice, TransportSpec, UpstreamSpec};
 use crate::watched::Watched;
 
-/// Whether it can be called now.
-#[derive(Clone, Debug)]
-pub(crate) enum Phase {
-    /// An attempt is under way. Calls wait for its end if `hopeful`: it is the first, or the first after a failure.
-    Starting { hopeful: bool, last: Arc<str> },
-    /// It answers.
-    Ready(Arc<Session>),
-    /// It does not answer.
-    Down {
-        reason: Arc<str>,
-        /// When the next attempt is made; `None` if none will be.
-        retry_at: Option<Instant>,
-    },
-}
+/// How long a call that may be made twice waits for another worker.
+const REPLAY_WAIT: Duration = Duration::from_secs(5);
 
 /// What a server said that it has.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,31 +57,37 @@ pub(crate) struct Upstream {
     pub(crate) spec: UpstreamSpec,
     /// The gateway holds the listing, which holds this.
     pub(crate) gateway: Weak<Gateway>,
-    phase: ArcSwap<Phase>,
-    changed: watch::Sender<()>,
+    /// What all child processes of the gateway together may take.
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) pool: Arc<Pool>,
     settled: watch::Sender<bool>,
-    /// A call found the server down for long enough: the driver may try again.
-    pub(crate) wanted: Notify,
     pub(crate) watched: Watched,
     /// The dialect that was found; a restart need not ask again.
     era: Mutex<Option<Era>>,
+    breaker: Mutex<Breaker>,
+    /// The breaker has nothing to remember, so calls need not look at it.
+    calm: AtomicBool,
+    budget: Budget,
 }
 
 impl Upstream {
     /// Publishes a listing in state `Starting`.
-    pub(crate) fn publish(gateway: &Arc<Gateway>, spec: UpstreamSpec) -> Arc<Self> {
+    pub(crate) fn publish(gateway: &Arc<Gateway>, spec: UpstreamSpec, room: Arc<Semaphore>) -> Arc<Self> {
+        let children = match spec.transport {
+            TransportSpec::Stdio(_) => Some(Arc::clone(&room)),
+            TransportSpec::Http(_) => None,
+        };
         let made = Arc::new(Self {
+            pool: Arc::new(Pool::new(spec.pool, children)),
             spec,
             gateway: Arc::downgrade(gateway),
-            phase: ArcSwap::from_pointee(Phase::Starting {
-                hopeful: true,
-                last: "".into(),
-            }),
-            changed: watch::Sender::new(()),
+            room,
             settled: watch::Sender::new(false),
-            wanted: Notify::new(),
             watched: Watched::default(),
             era: Mutex::new(None),
+            breaker: Mutex::new(Breaker::new()),
+            calm: AtomicBool::new(true),
+            budget: Budget::new(),
         });
         made.list(&Offer::unknown(), SourceState::Starting);
         made
@@ -129,56 +127,186 @@ impl Upstream {
         *self.era.lock().unwrap_or_else(PoisonError::into_inner) = era;
     }
 
-    pub(crate) fn set_phase(&self, phase: Phase) {
-        let settled = !matches!(phase, Phase::Starting { .. });
-        self.phase.store(Arc::new(phase));
-        self.changed.send_replace(());
-        if settled {
-            self.settled.send_if_modified(|now| !std::mem::replace(now, true));
-        }
+    /// It has been ready or down once.
+    pub(crate) fn settle(&self) {
+        self.settled.send_if_modified(|now| !std::mem::replace(now, true));
     }
 
-    /// Waits until it has been ready or down once.
     pub(crate) async fn settled(&self) {
         // An error cannot be: the sender is `self`.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
     }
 
-    /// The session to call, waiting while the first attempt to start is under way. The call's deadline bounds the wait.
-    pub(crate) async fn session(&self) -> Result<Arc<Session>, CallError> {
-        if let Phase::Ready(session) = &**self.phase.load() {
-            return Ok(Arc::clone(session));
-        }
-        let mut changed = self.changed.subscribe();
-        loop {
-            changed.mark_unchanged();
-            match &**self.phase.load() {
-                Phase::Ready(session) => return Ok(Arc::clone(session)),
-                Phase::Starting { hopeful: true, .. } => {}
-                Phase::Starting { last, .. } => return Err(self.down(last, Some(Duration::from_secs(1)))),
-                Phase::Down { reason, retry_at } => {
-                    let after = retry_at.map(|at| at.saturating_duration_since(Instant::now()));
-                    if after.is_some_and(|after| after.is_zero()) {
-                        self.wanted.notify_one();
-                    }
-                    return Err(self.down(reason, after));
-                }
+    /// Makes the call on a worker; once more on another one, or on the next, if that is safe and the first was lost.
+    async fn call(&self, cx: &CallContext<'_>) -> Result<Reply, CallError> {
+        let pass = self.enter()?;
+        let lease = self
+            .pool
+            .lease(Patience::Start, None)
+            .await
+            .map_err(|(why, at)| self.down(&why, at))?;
+        let answer = self.ask(&lease, cx, pass).await;
+        match answer {
+            Err(error) if replay::is_safe(&error, cx, &self.spec) && self.budget.spend() => {
+                let lost = Arc::clone(&lease.session);
+                drop(lease);
+                // Boxed: rare, and the future of every call would have to have room for it.
+                Box::pin(self.replay(cx, error, &lost)).await
             }
-            let _ = changed.changed().await;
+            answer => answer,
         }
     }
 
-    fn down(&self, reason: &str, retry_after: Option<Duration>) -> CallError {
+    async fn ask(
+        &self,
+        lease: &Lease,
+        cx: &CallContext<'_>,
+        mut pass: Entered<'_>,
+    ) -> Result<Reply, CallError> {
+        let answer = lease.session.call(cx).await;
+        pass.verdict = verdict(answer.as_ref().err());
+        if pass.verdict == Verdict::Healthy {
+            lease.heard();
+            self.budget.earn();
+        }
+        answer
+    }
+
+    async fn replay(
+        &self,
+        cx: &CallContext<'_>,
+        error: CallError,
+        lost: &Arc<Session>,
+    ) -> Result<Reply, CallError> {
+        let lease = timeout(REPLAY_WAIT, self.pool.lease(Patience::Restart, Some(lost))).await;
+        let (Ok(Ok(lease)), Ok(pass)) = (lease, self.enter()) else {
+            return Err(error);
+        };
+        tracing::info!(
+            target: "ferromcp::server",
+            server = %self.spec.name, request_id = %cx.request_id, name = cx.local_name, reason = error.message(),
+            "made once more: it changes nothing, or nothing more the second time, or was not begun"
+        );
+        self.ask(&lease, cx, pass).await
+    }
+
+    /// Past the breaker, if this server has one: a child that dies is known to be gone, a server at an address is not.
+    fn enter(&self) -> Result<Entered<'_>, CallError> {
+        let mut entered = Entered {
+            upstream: self,
+            pass: None,
+            verdict: Verdict::Unknown,
+        };
+        if let TransportSpec::Stdio(_) = self.spec.transport {
+            return Ok(entered);
+        }
+        if self.calm.load(Ordering::Acquire) {
+            entered.pass = Some(Pass::Normal);
+            return Ok(entered);
+        }
+        match self.breaker().enter(Instant::now().into_std()) {
+            Ok(pass) => {
+                entered.pass = Some(pass);
+                Ok(entered)
+            }
+            Err(after) => {
+                let text = format!(
+                    "server `{}` failed several calls in a row and gets a pause; nothing was sent to it",
+                    self.spec.name
+                );
+                Err(CallError::new(ErrorCode::Unavailable, text)
+                    .with_rule("upstream.breaker")
+                    .with_retry_after(after.max(Duration::from_millis(1))))
+            }
+        }
+    }
+
+    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn down(&self, reason: &str, retry_at: Option<Instant>) -> CallError {
         let name = &self.spec.name;
         let error = CallError::new(
             ErrorCode::Unavailable,
             format!("server `{name}` is not available, nothing was sent to it: {reason}"),
         )
         .with_rule("upstream.down");
-        match retry_after {
-            Some(after) => error.with_retry_after(after.max(Duration::from_millis(1))),
+        match retry_at {
+            Some(at) => {
+                let after = at.saturating_duration_since(Instant::now());
+                error.with_retry_after(after.max(Duration::from_millis(1)))
+            }
             None => error,
         }
+    }
+
+    fn health(&self) -> SourceHealth {
+        let seats = self.pool.seats();
+        let workers = seats.iter().map(|seat| {
+            let (state, pid, reason) = match &*seat.phase() {
+                Phase::Starting { last, .. } => ("starting", None, Some(last.to_string())),
+                Phase::Ready(session) => ("ready", session.link.pid(), None),
+                Phase::Down {
+                    reason,
+                    retry_at,
+                    looping,
+                } => {
+                    let state = match (retry_at, looping) {
+                        (None, _) => "stopped",
+                        (Some(_), true) => "crash_loop",
+                        (Some(_), false) => "backoff",
+                    };
+                    (state, None, Some(reason.to_string()))
+                }
+            };
+            WorkerHealth {
+                id: seat.id,
+                state,
+                pid,
+                restarts: seat.starts.load(Ordering::Relaxed).saturating_sub(1),
+                in_flight: seat.in_flight(),
+                reason: reason.filter(|reason| !reason.is_empty()),
+            }
+        });
+        let breaker = match self.spec.transport {
+            TransportSpec::Http(_) => Some(self.breaker().word(Instant::now().into_std())),
+            TransportSpec::Stdio(_) => None,
+        };
+        SourceHealth {
+            workers: workers.collect(),
+            breaker,
+        }
+    }
+}
+
+/// What an error says of the server's health: errors of tools are healthy, and so is a refusal of ours.
+fn verdict(error: Option<&CallError>) -> Verdict {
+    match error.and_then(CallError::rule) {
+        Some(replay::DIED | replay::LOST | "upstream.status") => Verdict::Failed,
+        Some("upstream.down" | "limit.upstream_calls" | "deadline") => Verdict::Unknown,
+        _ => Verdict::Healthy,
+    }
+}
+
+/// A call that the breaker let in; tells it how the call ended, also when it is dropped.
+struct Entered<'a> {
+    upstream: &'a Upstream,
+    pass: Option<Pass>,
+    verdict: Verdict,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let Some(pass) = self.pass else { return };
+        let calm = &self.upstream.calm;
+        if calm.load(Ordering::Acquire) && self.verdict != Verdict::Failed {
+            return;
+        }
+        let mut breaker = self.upstream.breaker();
+        breaker.leave(pass, self.verdict, Instant::now().into_std());
+        // Under the lock, so that it never says calm when the breaker is not.
+        calm.store(breaker.is_calm(), Ordering::Release);
     }
 }
 
@@ -186,7 +314,7 @@ impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream")
             .field("spec", &self.spec)
-            .field("phase", &self.phase.load())
+            .field("pool", &self.pool)
             .finish_non_exhaustive()
     }
 }
@@ -196,10 +324,14 @@ struct UpstreamSource(Arc<Upstream>);
 
 impl Source for UpstreamSource {
     fn call<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a> {
-        Box::pin(async move { self.0.session().await?.call(&cx).await })
+        Box::pin(async move { self.0.call(&cx).await })
     }
 
     fn watch(&self, uri: &str, on: bool) {
         self.0.watched.set(uri, on);
+    }
+
+    fn health(&self) -> SourceHealth {
+        self.0.health()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ferromcp_core::Gateway;
 use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -29,13 +30,14 @@ struct Running {
 impl Upstreams {
     /// Publishes an empty listing in state `Starting` for each server, in order, and connects to all of them in the
     /// background. Must be called on a tokio runtime with I/O and time enabled; children, sessions and event streams
-    /// live there.
-    pub fn start(gateway: &Arc<Gateway>, specs: Vec<UpstreamSpec>) -> Self {
+    /// live there. `max_workers`: most child processes of all of them at a time; one too many is not started, and says why.
+    pub fn start(gateway: &Arc<Gateway>, specs: Vec<UpstreamSpec>, max_workers: usize) -> Self {
         let stop = CancellationToken::new();
+        let room = Arc::new(Semaphore::new(max_workers.min(Semaphore::MAX_PERMITS)));
         let running = specs
             .into_iter()
             .map(|spec| {
-                let upstream = Upstream::publish(gateway, spec);
+                let upstream = Upstream::publish(gateway, spec, Arc::clone(&room));
                 let driver = tokio::spawn(driver::run(Arc::clone(&upstream), stop.clone()));
                 Running { upstream, driver }
             })

@@ -97,27 +97,9 @@ fn settings_of_later_versions() {
             "not supported by this version",
         ),
         (
-            "servers: { a: { command: x, pool: {} } }",
-            "1:29",
-            "servers.a.pool",
-            "not supported by this version",
-        ),
-        (
-            "supervisor: { heartbeat: 5s }",
-            "1:15",
-            "supervisor.heartbeat",
-            "not supported by this version",
-        ),
-        (
             "supervisor: { idle_timeout: 5s }",
             "1:15",
             "supervisor.idle_timeout",
-            "not supported by this version",
-        ),
-        (
-            "supervisor: { max_workers: 5 }",
-            "1:15",
-            "supervisor.max_workers",
             "not supported by this version",
         ),
     ]);
@@ -861,4 +843,136 @@ fn all_mistakes_are_reported_together_and_in_order() {
         .expect_err("bad");
     let lines: Vec<_> = error.problems().iter().map(|p| p.line()).collect();
     assert_eq!(lines, [1, 1, 2, 3, 4]);
+}
+
+#[test]
+fn pools_and_limits_of_processes() {
+    check(&[
+        (
+            "servers: { a: { command: x, pool: 3 } }",
+            "1:35",
+            "servers.a.pool",
+            "found a number",
+        ),
+        (
+            "servers: { a: { command: x, pool: { min: 0 } } }",
+            "1:42",
+            "servers.a.pool.min",
+            "0",
+        ),
+        (
+            "servers: { a: { command: x, pool: { max: 65 } } }",
+            "1:42",
+            "servers.a.pool.max",
+            "65",
+        ),
+        (
+            "servers: { a: { command: x, pool: { min: 3, max: 2 } } }",
+            "1:45",
+            "servers.a.pool.max",
+            "below `min` (3)",
+        ),
+        (
+            "servers: { a: { command: x, pool: { idle: 1m } } }",
+            "1:37",
+            "servers.a.pool.idle",
+            "no effect here",
+        ),
+        (
+            "servers: { a: { command: x, pool: { min: 2, max: 2, idle: 1m } } }",
+            "1:53",
+            "servers.a.pool.idle",
+            "no effect here",
+        ),
+        (
+            "servers: { a: { command: x, pool: { max: 2, idle: 1 } } }",
+            "1:51",
+            "servers.a.pool.idle",
+            "duration",
+        ),
+        (
+            "servers: { a: { command: x, pool: { workers: 2 } } }",
+            "1:37",
+            "servers.a.pool.workers",
+            "unknown key",
+        ),
+        (
+            "servers: { a: { command: x, limits: { memory: 1KiB } } }",
+            "1:47",
+            "servers.a.limits.memory",
+            "1KiB",
+        ),
+        (
+            "servers: { a: { command: x, limits: { memory: lots } } }",
+            "1:47",
+            "servers.a.limits.memory",
+            "size",
+        ),
+        (
+            "servers: { a: { command: x, limits: { cpu_time: 500ms } } }",
+            "1:49",
+            "servers.a.limits.cpu_time",
+            "500ms",
+        ),
+        (
+            "servers: { a: { command: x, limits: { open_files: 3 } } }",
+            "1:51",
+            "servers.a.limits.open_files",
+            "3",
+        ),
+        (
+            "servers: { a: { command: x, limits: { processes: 0 } } }",
+            "1:50",
+            "servers.a.limits.processes",
+            "0",
+        ),
+        (
+            "servers: { a: { url: \"http://h/\", limits: { open_files: 64 } } }",
+            "1:35",
+            "servers.a.limits",
+            "no effect here",
+        ),
+        (
+            "servers: { a: { command: x, tools: { effects: { t: safe } } } }",
+            "1:52",
+            "servers.a.tools.effects.t",
+            "safe",
+        ),
+        (
+            "servers: { a: { command: x, tools: { effects: [t] } } }",
+            "1:47",
+            "servers.a.tools.effects",
+            "found a list",
+        ),
+        (
+            "supervisor: { heartbeat: 50ms }",
+            "1:15",
+            "supervisor.heartbeat",
+            "too short",
+        ),
+        (
+            "supervisor: { heartbeat: 2h }",
+            "1:26",
+            "supervisor.heartbeat",
+            "2h",
+        ),
+        (
+            "supervisor: { heartbeat: fast }",
+            "1:26",
+            "supervisor.heartbeat",
+            "duration",
+        ),
+        (
+            "supervisor: { max_workers: 0 }",
+            "1:28",
+            "supervisor.max_workers",
+            "0",
+        ),
+        (
+            "supervisor: { max_workers: 3 }\nservers: { a: { command: x, pool: { min: 2 } }, b: { command: x, pool: { min: 2 } } }",
+            "1:15",
+            "supervisor.max_workers",
+            "keep 4 workers",
+        ),
+    ]);
 }

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use ferromcp_config::{Command, Config, Endpoint, Era, LogFormat, LogLevel, Transport, parse_listen_addr};
+use ferromcp_config::{
+    Command, Config, Effect, Endpoint, Era, LogFormat, LogLevel, PoolSettings, ResourceLimits, Transport,
+    parse_listen_addr,
+};
 
 use crate::{good, load, load_in};
 
@@ -299,4 +302,63 @@ fn load_reads_a_file_and_the_process_environment() {
     // Cargo sets this variable for every test that it runs.
     let config = Config::load(&path).unwrap();
     assert_eq!(config.server.title.as_deref(), Some("ferromcp-config"));
+}
+
+#[test]
+fn workers() {
+    let config = good(
+        r#"
+supervisor: { max_workers: 7, heartbeat: 0s }
+servers:
+  plain: { command: x }
+  many:
+    command: x
+    pool: { min: 2, max: 4, idle: 90s }
+    limits: { memory: 256MiB, cpu_time: 1h, open_files: 64, processes: 100 }
+    tools: { effects: { get: read_only, put: idempotent, send: effects } }
+  remote: { url: "http://localhost/mcp", pool: { min: 60 } }
+"#,
+    );
+    assert_eq!(
+        (config.supervisor.max_workers, config.supervisor.heartbeat),
+        (7, None)
+    );
+    let [plain, many, remote] = &config.servers[..] else {
+        panic!("three")
+    };
+    assert_eq!(plain.pool, PoolSettings::default());
+    assert_eq!(
+        (plain.pool.min, plain.pool.max, plain.pool.idle),
+        (1, 1, Duration::from_secs(300))
+    );
+    assert_eq!(
+        (many.pool.min, many.pool.max, many.pool.idle),
+        (2, 4, Duration::from_secs(90))
+    );
+    // Sessions are no processes, so they do not count.
+    assert_eq!((remote.pool.min, remote.pool.max), (60, 60));
+    let effects = [
+        ("get", Effect::ReadOnly),
+        ("put", Effect::Idempotent),
+        ("send", Effect::Effects),
+    ];
+    assert_eq!(
+        many.effects,
+        effects.map(|(tool, effect)| (tool.to_owned(), effect))
+    );
+    let Transport::Stdio(command) = &many.transport else {
+        panic!("a program")
+    };
+    let limits = ResourceLimits {
+        memory: Some(256 << 20),
+        cpu_time: Some(Duration::from_secs(3600)),
+        open_files: Some(64),
+        processes: Some(100),
+    };
+    assert_eq!(command.limits, limits);
+    let default = good("{}").supervisor;
+    assert_eq!(
+        (default.max_workers, default.heartbeat),
+        (100, Some(Duration::from_secs(5)))
+    );
 }

@@ -35,7 +35,7 @@ servers:
   a__b: { command: x }
   both: { command: x, url: "http://localhost/mcp" }
   old: { url: "http://localhost/sse", type: sse, env: { A: b } }
-supervisor: { default_timeout: 20m, heartbeat: 5s, drain: 2h }
+supervisor: { default_timeout: 20m, idle_timeout: 5s, drain: 2h }
 validation: { max_depth: 1000, schema: enforced, max_body: 4 MB, patterns: {} }
 builtin: { echo: yes, files: { roots: [./no-such-directory] } }
 tenants: { a: { keys: [hunter2] } }

@@ -154,6 +154,8 @@ fn extreme_policies_do_not_overflow() {
         backoff_max: Duration::MAX,
         healthy_after: Duration::MAX,
         give_up_after: 0,
+        heartbeat: Some(Duration::MAX),
+        misses: 0,
     };
     let mut sim = Sim::new(policy);
     sim.send(Event::Start);
@@ -161,6 +163,79 @@ fn extreme_policies_do_not_overflow() {
     sim.send(Event::Exited(g(1)));
     assert!(matches!(sim.worker.state(), State::Failed { .. }));
     assert!(Policy::default().delay(u32::MAX, u32::MAX) > 29 * 1000 * MS);
+}
+
+fn with_heart(misses: u32) -> Sim {
+    let mut sim = Sim::new(Policy {
+        heartbeat: Some(5000 * MS),
+        misses,
+        ..Policy::default()
+    });
+    sim.send(Event::Start);
+    sim.send(Event::Ready(g(1)));
+    sim
+}
+
+#[test]
+fn a_silent_child_is_asked_and_killed_when_it_does_not_answer() {
+    let mut sim = with_heart(2);
+    let ready = sim.now;
+    assert_eq!(sim.send(Event::Tick), [], "too early to ask");
+    assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+    assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+    assert_eq!(sim.tick(), [Action::Down(g(1)), Action::Kill(g(1))]);
+    assert_eq!(sim.now - ready, 15_000 * MS);
+    assert_eq!(sim.worker.state(), State::Stopping);
+    assert_eq!(sim.send(Event::Alive(g(1))), [], "too late");
+    assert_eq!(sim.send(Event::Exited(g(1))), []);
+    assert_eq!(sim.worker.failures(), 1);
+    assert_eq!(sim.tick(), [Action::Spawn(g(2))]);
+}
+
+#[test]
+fn a_sign_of_life_puts_the_question_off_and_forgives_what_was_missed() {
+    let mut sim = with_heart(2);
+    sim.now += 4000 * MS;
+    assert_eq!(sim.send(Event::Alive(g(1))), []);
+    assert_eq!(sim.worker.deadline(), Some(sim.now + 5000 * MS));
+    for _ in 0..3 {
+        assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+        assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+        sim.now += 4999 * MS;
+        assert_eq!(sim.send(Event::Alive(g(1))), []);
+    }
+    assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+    assert_eq!(sim.send(Event::Alive(g(7))), [], "not of this child");
+    assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+    assert_eq!(sim.tick(), [Action::Down(g(1)), Action::Kill(g(1))]);
+}
+
+#[test]
+fn the_next_child_starts_with_a_clean_record() {
+    let mut sim = with_heart(1);
+    assert_eq!(sim.tick(), [Action::Ping(g(1))]);
+    sim.send(Event::Exited(g(1)));
+    sim.tick();
+    sim.send(Event::Ready(g(2)));
+    assert_eq!(sim.tick(), [Action::Ping(g(2))]);
+    assert_eq!(sim.tick(), [Action::Down(g(2)), Action::Kill(g(2))]);
+}
+
+#[test]
+fn three_failures_in_a_row_are_a_loop_and_a_healthy_run_ends_it() {
+    let mut sim = Sim::new(Policy::default());
+    sim.send(Event::Start);
+    for n in 1..=3 {
+        assert!(!sim.worker.is_looping());
+        sim.send(Event::Exited(g(n)));
+        sim.tick();
+    }
+    assert!(sim.worker.is_looping());
+    sim.send(Event::Ready(g(4)));
+    assert!(sim.worker.is_looping(), "being up for a moment proves nothing");
+    sim.now += Policy::default().healthy_after;
+    sim.send(Event::Exited(g(4)));
+    assert!(!sim.worker.is_looping());
 }
 
 /// What the outside world may do next, whatever the worker thinks.
@@ -172,6 +247,7 @@ enum Step {
     Ready(u8),
     Unusable(u8),
     Exited(u8),
+    Alive(u8),
     Deadline,
     Pass(u16),
 }
@@ -183,6 +259,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Stop),
         3 => age.clone().prop_map(Step::Ready),
         1 => age.clone().prop_map(Step::Unusable),
+        1 => age.clone().prop_map(Step::Alive),
         4 => age.prop_map(Step::Exited),
         5 => Just(Step::Deadline),
         2 => any::<u16>().prop_map(Step::Pass),
@@ -196,6 +273,8 @@ struct World {
     told_to_stop: bool,
     up: Option<Generation>,
     wanted: bool,
+    /// Questions without an answer.
+    asked: u32,
 }
 
 impl World {
@@ -208,10 +287,15 @@ impl World {
                     self.running = Some(of);
                     self.told_to_stop = false;
                 }
-                Action::Stop(of) => {
+                Action::Stop(of) | Action::Kill(of) => {
                     prop_assert_eq!(self.running, Some(of));
                     prop_assert!(!self.told_to_stop, "stopped twice");
                     self.told_to_stop = true;
+                }
+                Action::Ping(of) => {
+                    prop_assert_eq!(self.up, Some(of), "asked what is not up");
+                    self.asked += 1;
+                    prop_assert!(self.asked <= 2, "asked once too often");
                 }
                 Action::Up(of) => {
                     prop_assert_eq!(self.running, Some(of));
@@ -233,7 +317,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
     #[test]
     fn whatever_happens_the_invariants_hold(steps in prop::collection::vec((step(), any::<u32>()), 1..80)) {
-        let policy = Policy { give_up_after: 4, ..Policy::default() };
+        let policy = Policy { give_up_after: 4, heartbeat: Some(7 * MS), misses: 2, ..Policy::default() };
         let mut worker = Worker::new(policy);
         let mut now = Instant::now();
         let mut world = World::default();
@@ -245,11 +329,15 @@ proptest! {
                 Step::Ready(age) => Event::Ready(of(age)),
                 Step::Unusable(age) => Event::Unusable(of(age)),
                 Step::Exited(age) => Event::Exited(of(age)),
+                Step::Alive(age) => Event::Alive(of(age)),
                 Step::Deadline => { now = worker.deadline().map_or(now, |at| at.max(now)); Event::Tick }
                 Step::Pass(ms) => { now += u32::from(ms) * MS; Event::Tick }
             };
             if let Event::Exited(of) = event && world.running == Some(of) {
                 world.running = None;
+            }
+            if let Event::Alive(of) | Event::Ready(of) = event && of == worker.generation() {
+                world.asked = 0;
             }
             let before = (worker.state(), worker.failures());
             let mut actions = Vec::new();

@@ -110,6 +110,17 @@ impl StdioLink {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.transport.pid()
+    }
+
+    /// Kills and reaps the child.
+    pub(crate) async fn kill(&self) {
+        let why = format!("server `{}` did not respond and was ended", self.shared.ear.name);
+        self.shared.pending.end(&why.into());
+        self.transport.kill().await;
+    }
+
     /// Ends and reaps the child.
     pub(crate) async fn close(&self) {
         self.shared

@@ -15,8 +15,12 @@ use super::TransportError;
 /// group holds the pipe.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// After the end of the output, how long to wait for the exit, so that the end can be explained with it.
+/// After the end of the output or of the input, how long to wait for the exit of a process that is ending, so that the
+/// end can be explained with it.
 const EXIT_LAG: Duration = Duration::from_millis(500);
+
+/// How long a process that still runs may be about to end. Callers wait meanwhile.
+const CLOSE_LAG: Duration = Duration::from_millis(50);
 
 /// The sending half; owns the child. Dropping it kills the child.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub struct StdioTransport {
 pub struct StdioIncoming {
     stdout: LineReader<ChildStdout>,
     exit: ExitWatch,
+    pid: u32,
     /// Set once the exit is known: until when the rest of the output is read.
     drain_until: Option<Instant>,
 }
@@ -71,6 +76,7 @@ impl StdioTransport {
         let incoming = StdioIncoming {
             stdout,
             exit: child.exit().clone(),
+            pid: child.pid(),
             drain_until: None,
         };
         Ok((Self { name, child }, incoming))
@@ -112,6 +118,11 @@ impl StdioTransport {
         self.child.stop().await
     }
 
+    /// Kills the child and everything that it started. Returns when it is reaped.
+    pub async fn kill(&self) -> Arc<Exit> {
+        self.child.kill().await
+    }
+
     /// Begins what [`close`](Self::close) does, without waiting.
     pub fn begin_close(&self) {
         self.child.begin_stop();
@@ -140,10 +151,16 @@ impl StdioIncoming {
                 Some(Err(ReadError::Io(_))) | None => break,
             }
         }
-        Incoming::End(match timeout(EXIT_LAG, self.exit.wait()).await {
-            Ok(exit) => End::Exited(exit),
-            Err(_) => End::OutputClosed,
-        })
+        // The streams of a process that ends close a moment before it has ended.
+        if let Ok(exit) = timeout(CLOSE_LAG, self.exit.wait()).await {
+            return Incoming::End(End::Exited(exit));
+        }
+        if !ferromcp_supervisor::is_running(self.pid)
+            && let Ok(exit) = timeout(EXIT_LAG, self.exit.wait()).await
+        {
+            return Incoming::End(End::Exited(exit));
+        }
+        Incoming::End(End::OutputClosed)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod http;
 mod peer;
+mod pools;
 mod rig;
 mod server;
 mod source_http;

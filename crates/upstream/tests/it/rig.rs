@@ -10,7 +10,7 @@ use ferromcp_core::{
 use ferromcp_protocol::json::Object;
 use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, RequestMeta};
 use ferromcp_supervisor::ChildSpec;
-use ferromcp_upstream::{EraChoice, TransportSpec, UpstreamSpec, Upstreams};
+use ferromcp_upstream::{TransportSpec, UpstreamSpec, Upstreams};
 use serde_json::Value;
 
 use crate::{SOON, soon};
@@ -26,13 +26,9 @@ pub(crate) fn python(name: &str, traits: &[&str]) -> UpstreamSpec {
 
 pub(crate) fn spec(name: &str, transport: TransportSpec) -> UpstreamSpec {
     UpstreamSpec {
-        name: name.into(),
-        prefix: name.into(),
-        transport,
-        era: EraChoice::Auto,
-        call_timeout: None,
         start_timeout: SOON,
         tools: Arc::new(|name| name != "hidden"),
+        ..UpstreamSpec::new(name, transport)
     }
 }
 
@@ -43,8 +39,12 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn begin(specs: Vec<UpstreamSpec>) -> Self {
+        Self::begin_with(specs, 100)
+    }
+
+    pub(crate) fn begin_with(specs: Vec<UpstreamSpec>, max_workers: usize) -> Self {
         let gateway = Arc::new(Gateway::new(Identity::default(), Policy::default(), ()));
-        let upstreams = Upstreams::start(&gateway, specs);
+        let upstreams = Upstreams::start(&gateway, specs, max_workers);
         Self { gateway, upstreams }
     }
 
