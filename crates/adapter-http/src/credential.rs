@@ -2,7 +2,7 @@
 
 use ferromcp_core::{Credential, ErrorCode};
 use http::StatusCode;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::refusal::Refusal;
 
@@ -19,7 +19,8 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Refusal>
             format!("the {what} header is malformed: send `Authorization: Bearer TOKEN` or `X-Api-Key: KEY`"),
         )
     };
-    if let Some(value) = headers.get(AUTHORIZATION) {
+    let (authorization, api_key) = shown(headers);
+    if let Some(value) = authorization {
         let text = value.to_str().map_err(|_| malformed("Authorization"))?;
         let token = match text.get(..BEARER.len()) {
             Some(scheme) if scheme.eq_ignore_ascii_case(BEARER) => text[BEARER.len()..].trim(),
@@ -30,11 +31,25 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Refusal>
         }
         return Ok(Credential::Token(token));
     }
-    match headers.get(API_KEY) {
+    match api_key {
         Some(value) => match value.to_str() {
             Ok(key) if !key.trim().is_empty() => Ok(Credential::Token(key.trim())),
             _ => Err(malformed("X-Api-Key")),
         },
         None => Ok(Credential::Anonymous),
     }
+}
+
+/// The first `Authorization` and the first `X-Api-Key`. A request has few headers: one walk over them costs less than two
+/// look-ups, which hash the names anew each time.
+fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {
+    let mut found = (None, None);
+    for (name, value) in headers {
+        if *name == AUTHORIZATION {
+            found.0 = found.0.or(Some(value));
+        } else if *name == API_KEY {
+            found.1 = found.1.or(Some(value));
+        }
+    }
+    found
 }

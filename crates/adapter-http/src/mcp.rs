@@ -21,7 +21,6 @@ use bytes::Bytes;
 use ferromcp_core::{Door, ErrorCode};
 use ferromcp_endpoint::{Answer, Body as Said, HeaderField, Headers, Incoming, Link, Outlet as _, Session};
 use ferromcp_protocol::ProtocolVersion;
-use ferromcp_protocol::header;
 use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
@@ -330,31 +329,23 @@ fn not_acceptable(needed: &str) -> Refusal {
 /// Headers as the endpoint looks at them.
 struct View<'a>(&'a HeaderMap);
 
-/// The headers that every message is looked at for, parsed once.
+/// Header names of MCP, parsed once.
 mod names {
     use ferromcp_protocol::header;
     use http::HeaderName;
 
     pub(super) static PROTOCOL_VERSION: HeaderName = HeaderName::from_static(header::PROTOCOL_VERSION);
-    pub(super) static METHOD: HeaderName = HeaderName::from_static(header::METHOD);
-    pub(super) static NAME: HeaderName = HeaderName::from_static(header::NAME);
     pub(super) static SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 }
 
 impl Headers for View<'_> {
     fn field(&self, name: &str) -> HeaderField<'_> {
-        // A lookup by text parses the text as a header name each time; these are asked for always.
-        let known = match name {
-            header::PROTOCOL_VERSION => Some(&names::PROTOCOL_VERSION),
-            header::METHOD => Some(&names::METHOD),
-            header::NAME => Some(&names::NAME),
-            header::SESSION_ID => Some(&names::SESSION_ID),
-            _ => None,
-        };
-        let mut values = match known {
-            Some(known) => self.0.get_all(known).iter(),
-            None => self.0.get_all(name).iter(),
-        };
+        // A request has few headers: a walk over them costs less than a look-up, which hashes the name.
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(sent, _)| sent.as_str() == name)
+            .map(|(_, value)| value);
         match (values.next(), values.next()) {
             (None, _) => HeaderField::Absent,
             (Some(value), None) => HeaderField::Single(value.as_bytes()),

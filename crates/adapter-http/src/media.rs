@@ -62,10 +62,11 @@ pub(crate) struct Accepts {
 /// Reads `Accept`. A client that sends none takes everything (RFC 9110, 12.5.1).
 pub(crate) fn accepts(headers: &HeaderMap) -> Accepts {
     // What MCP clients send, letter for letter.
-    if headers
-        .get(ACCEPT)
+    let mut sent = headers.get_all(ACCEPT).iter();
+    if sent
+        .next()
         .is_some_and(|v| v == "application/json, text/event-stream")
-        && headers.get_all(ACCEPT).iter().nth(1).is_none()
+        && sent.next().is_none()
     {
         return Accepts {
             json: true,
