@@ -61,6 +61,12 @@ pub trait Client: Send + Sync {
         Interaction::None
     }
 
+    /// A number that calls of the same conversation share while they run, if it is known which conversation they
+    /// belong to. Whoever asks in one of them may be answered in another.
+    fn conversation(&self) -> Option<usize> {
+        None
+    }
+
     /// True if progress reports reach anybody.
     fn wants_progress(&self) -> bool {
         false

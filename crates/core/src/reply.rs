@@ -230,12 +230,15 @@ pub struct InputRequired {
     pub requests: Vec<InputRequest>,
     /// State of the source's own, sealed by the door before it travels. Text.
     pub state: Option<String>,
+    /// The source needs no answers of earlier rounds again: the next round brings only its own.
+    pub forget_answers: bool,
 }
 
 /// Answers that came back with a repeated call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Input {
-    /// Question key and raw JSON of the answer, of all rounds so far.
+    /// Question key and raw JSON of the answer, of all rounds so far (or of the last one, see
+    /// [`InputRequired::forget_answers`]).
     pub answers: Vec<(String, String)>,
     /// What the source put into [`InputRequired::state`].
     pub state: Option<String>,

@@ -59,6 +59,10 @@ impl Client for Caller<'_> {
         self.interaction
     }
 
+    fn conversation(&self) -> Option<usize> {
+        self.session.map(|session| Arc::as_ptr(session).addr())
+    }
+
     fn wants_progress(&self) -> bool {
         self.token.is_some() && self.outlet.can_send()
     }

@@ -8,6 +8,7 @@ use ferromcp_core::{CallError, ErrorCode};
 use ferromcp_protocol::{RpcError, code};
 use http::StatusCode;
 
+use crate::converse::Halted;
 use crate::replay;
 use crate::transport::TransportError;
 
@@ -42,6 +43,8 @@ pub(crate) enum Fault {
     Busy { limit: usize },
     /// No answer in the time for requests of our own.
     Slow(Duration),
+    /// It goes on when its caller brings answers.
+    Waits(Box<Halted>),
 }
 
 impl Fault {
@@ -54,7 +57,7 @@ impl Fault {
                 status.is_server_error() && *status != StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Rpc(_) | Self::SessionLost | Self::Busy { .. } => false,
-            Self::Protocol(_) | Self::Slow(_) => true,
+            Self::Protocol(_) | Self::Slow(_) | Self::Waits(_) => true,
         }
     }
 
@@ -97,6 +100,7 @@ impl Fault {
                 CallError::new(ErrorCode::UpstreamError, text).with_rule("upstream.protocol")
             }
             Self::Slow(_) => CallError::new(ErrorCode::Timeout, text).with_rule("deadline"),
+            Self::Waits(_) => CallError::new(ErrorCode::UpstreamError, text).with_rule("upstream.protocol"),
         };
         if maybe { error.maybe_ran() } else { error }
     }
@@ -128,7 +132,7 @@ fn transport_code(error: &TransportError) -> ErrorCode {
 fn rpc(name: &str, error: RpcError) -> CallError {
     let about_us = match error.code {
         code::MISSING_CLIENT_CAPABILITY => {
-            "it needs to ask the client for something, which this gateway does not relay"
+            "it needs to ask for something that this caller cannot be asked for"
         }
         code::HEADER_MISMATCH | code::UNSUPPORTED_VERSION => "it refuses how the gateway speaks to it",
         _ => return CallError::rpc(error),
@@ -164,6 +168,7 @@ impl fmt::Display for Fault {
             Self::SessionLost => f.write_str("it ended our session twice in a row"),
             Self::Protocol(what) => write!(f, "it broke the protocol: {what}"),
             Self::Busy { limit } => write!(f, "{limit} calls to it are running already, which is the limit"),
+            Self::Waits(_) => f.write_str("it waits for an answer of the caller"),
             Self::Slow(time) => write!(f, "no answer within {:.1} s", time.as_secs_f64()),
         }
     }

@@ -8,6 +8,7 @@ use ferromcp_protocol::json::Object;
 use ferromcp_protocol::{LogLevel, Message, Notification, Request, RpcError, code};
 use tokio::sync::Notify;
 
+use crate::ask::{self, Question};
 use crate::loose;
 
 /// Something that happened during a call, on its way to the caller.
@@ -23,6 +24,8 @@ pub(crate) enum Happening {
         logger: Option<String>,
         data: String,
     },
+    /// The user has done what a URL elicitation was for: the raw params (revision 2025-11-25).
+    Elicited(String),
 }
 
 impl Happening {
@@ -46,6 +49,15 @@ impl Happening {
                     data,
                 });
             }
+            // Later revisions have no such notification.
+            Self::Elicited(params)
+                if cx.call.version.has_url_elicitation() && !cx.call.version.is_modern() =>
+            {
+                cx.call
+                    .client
+                    .notify("notifications/elicitation/complete", params);
+            }
+            Self::Elicited(_) => {}
         }
     }
 }
@@ -119,7 +131,11 @@ pub(crate) enum Heard {
     /// Belongs to the request with this id.
     Progress(u64, Happening),
     /// Belongs to whatever call the connection can tell it does.
-    Log(Happening),
+    Told(Happening),
+    /// Asks the caller of such a call.
+    Question(Question),
+    /// The question with this raw id needs no answer any more.
+    Withdrawn(Box<str>),
     /// Send this back.
     Reply(Vec<u8>),
 }
@@ -137,7 +153,7 @@ impl Ear {
     fn notification(&self, heard: &Notification<'_>) -> Heard {
         match &*heard.method {
             "notifications/progress" => progress(&heard.params).unwrap_or(Heard::Nothing),
-            "notifications/message" => log(&heard.params).map_or(Heard::Nothing, Heard::Log),
+            "notifications/message" => log(&heard.params).map_or(Heard::Nothing, Heard::Told),
             "notifications/tools/list_changed" => self.changed(Lists::TOOLS),
             "notifications/resources/list_changed" => self.changed(Lists::RESOURCES),
             "notifications/prompts/list_changed" => self.changed(Lists::PROMPTS),
@@ -147,6 +163,14 @@ impl Ear {
                 }
                 Heard::Nothing
             }
+            "notifications/elicitation/complete" => {
+                let params = heard.params_raw.unwrap_or("{}").to_owned();
+                Heard::Told(Happening::Elicited(params))
+            }
+            "notifications/cancelled" => match heard.params.get("requestId") {
+                Some(id) => Heard::Withdrawn(id.into()),
+                None => Heard::Nothing,
+            },
             // The answers to our subscriptions; what is in force shows in what comes.
             "notifications/subscriptions/acknowledged" => Heard::Nothing,
             other => {
@@ -169,11 +193,16 @@ impl Ear {
             out.extend_from_slice(b",\"result\":{}}");
             return Heard::Reply(out);
         }
+        if ask::is_relayed(&heard.method) {
+            return Heard::Question(Question {
+                id: heard.id.into(),
+                method: heard.method.as_ref().into(),
+                params: heard.params_raw.unwrap_or("{}").into(),
+            });
+        }
         let method: String = heard.method.chars().take(100).collect();
         tracing::debug!(target: "ferromcp::server", server = %self.name, method, "request refused");
-        let text = format!(
-            "this gateway does not answer `{method}`: it declared no such capability. Servers behind it have to do without."
-        );
+        let text = format!("this gateway does not answer `{method}`: it declared no such capability.");
         ferromcp_protocol::error::write_error_response(
             &mut out,
             Some(heard.id),

@@ -10,7 +10,9 @@
 //! `session.rs` (the call itself).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod ask;
 mod breaker;
+mod converse;
 mod driver;
 mod fault;
 mod heard;
@@ -19,9 +21,11 @@ mod link;
 mod lists;
 mod loose;
 mod opening;
+mod parked;
 mod pool;
 mod relay;
 mod replay;
+mod rounds;
 mod session;
 mod spec;
 pub mod transport;

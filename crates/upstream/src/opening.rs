@@ -199,7 +199,8 @@ async fn discover(link: &Link) -> Result<Opened, Fault> {
 /// The legacy handshake; over HTTP it opens a session.
 pub(crate) async fn initialize(link: &Link) -> Result<Opened, Fault> {
     let result = match link {
-        Link::Stdio(_) => {
+        Link::Stdio(stdio) => {
+            stdio.initializing();
             ask(
                 link,
                 ProtocolVersion::LATEST_LEGACY,

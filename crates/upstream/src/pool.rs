@@ -126,6 +126,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// The same worker once more.
+    pub(crate) fn again(&self) -> Self {
+        self.seat.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.pool.lend(Arc::clone(&self.seat), Arc::clone(&self.session))
+    }
+
     /// The worker answered, whatever it said.
     pub(crate) fn heard(&self) {
         self.seat.heard.store(true, Ordering::Relaxed);

@@ -10,6 +10,8 @@ use ferromcp_protocol::{LogLevel, ProtocolVersion, RpcError};
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::ask;
+use crate::rounds::{Brought, Turn, Wanted};
 use crate::wire::Writer;
 
 /// Members of `params` that are between the caller and us.
@@ -18,8 +20,13 @@ const NOT_RELAYED: [&str; 4] = ["_meta", "inputResponses", "requestState", "task
 /// Names in `_meta` that the protocol owns.
 const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
 
-/// Writes the request for a call under our own id, which is also the progress token.
-pub(crate) fn request(id: u64, cx: &CallContext<'_>, version: ProtocolVersion) -> Result<Bytes, CallError> {
+/// Writes the request for a call under our own id, which is also the progress token. `brought`: answers of this round.
+pub(crate) fn request(
+    id: u64,
+    cx: &CallContext<'_>,
+    version: ProtocolVersion,
+    brought: Option<&Brought>,
+) -> Result<Bytes, CallError> {
     let call = cx.call;
     let operation = call.operation;
     let params = match call.params {
@@ -57,6 +64,13 @@ pub(crate) fn request(id: u64, cx: &CallContext<'_>, version: ProtocolVersion) -
             }
         }
         None => without_params(&mut out, cx)?,
+    }
+    if let Some(Brought { responses, state }) = brought {
+        for (key, raw) in [("inputResponses", responses), ("requestState", state)] {
+            if let Some(raw) = raw {
+                out.raw(key, raw);
+            }
+        }
     }
     meta(&mut out, id, cx, version)?;
     Ok(out.close_meta())
@@ -114,6 +128,9 @@ fn reference(operation: Operation, params: &Object<'_>, name: &str) -> Result<St
 /// What the caller put into `_meta` for the tool goes on; what is about the connection is ours.
 fn meta(out: &mut Writer, id: u64, cx: &CallContext<'_>, version: ProtocolVersion) -> Result<(), CallError> {
     out.open_meta(version);
+    if version.is_modern() {
+        ask::write_capabilities(out, cx);
+    }
     if let Some(raw) = cx.call.meta.raw {
         let given = Object::parse(raw).map_err(|e| invalid(format!("`_meta`: {e}")))?;
         for (key, raw) in given.iter() {
@@ -178,35 +195,29 @@ fn param_header(param: &ParamHeader, arguments: &Value) -> Option<(HeaderName, H
     Some((name, HeaderValue::from_str(&text).ok()?))
 }
 
-/// The reply of a call from the raw result.
-pub(crate) fn reply(name: &str, result: Bytes, version: ProtocolVersion) -> Result<Reply, CallError> {
-    let broken = |what: String| {
-        CallError::new(ErrorCode::UpstreamError, format!("server `{name}`: {what}"))
-            .with_rule("upstream.protocol")
-            .maybe_ran()
-    };
-    let payload =
-        Payload::relayed(result.into()).map_err(|e| broken(format!("its result cannot be used: {e}")))?;
+/// What a call comes to by its raw result.
+pub(crate) fn turn(
+    name: &str,
+    result: Bytes,
+    version: ProtocolVersion,
+    cx: &CallContext<'_>,
+) -> Result<Turn, CallError> {
+    let payload = Payload::relayed(result.into())
+        .map_err(|e| ask::broken(name, format!("its result cannot be used: {e}")))?;
     if version.is_modern() && payload.has_modern_members() {
-        let object = Object::parse(payload.as_str()).map_err(|e| broken(e.to_string()))?;
+        let object = Object::parse(payload.as_str()).map_err(|e| ask::broken(name, e))?;
         match object.get_str("resultType").as_deref() {
             None | Some("complete") => {}
-            Some("input_required") => {
-                return Err(broken(
-                    "it asked for input during the call, which this gateway does not relay and did not say it could \
-                     answer; the call has not ended"
-                        .into(),
-                ));
-            }
+            Some("input_required") => return Ok(Turn::Wants(Wanted::read(name, &object, cx)?)),
             Some(other) => {
                 let other: String = other.chars().take(50).collect();
-                return Err(broken(format!(
-                    "it answered with a result of type `{other}`, which was not offered to it"
-                )));
+                let what =
+                    format!("it answered with a result of type `{other}`, which was not offered to it");
+                return Err(ask::broken(name, what));
             }
         }
     }
-    Ok(Reply::Complete(payload))
+    Ok(Turn::Over(Reply::Complete(payload)))
 }
 
 /// Revisions have different codes for a resource that does not exist.

@@ -14,9 +14,11 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::breaker::{Breaker, Pass, Verdict};
+use crate::parked::{self, Parking};
 use crate::pool::{Lease, Patience, Phase, Pool};
 use crate::replay::{self, Budget};
-use crate::session::Session;
+use crate::rounds::State;
+use crate::session::{Called, Session};
 use crate::spec::{EraChoice, TransportSpec, UpstreamSpec};
 use crate::watched::Watched;
 
@@ -62,6 +64,8 @@ pub(crate) struct Upstream {
     pub(crate) pool: Arc<Pool>,
     settled: watch::Sender<bool>,
     pub(crate) watched: Watched,
+    /// Calls that wait for answers of their callers.
+    parking: Arc<Parking>,
     /// The dialect that was found; a restart need not ask again.
     era: Mutex<Option<Era>>,
     breaker: Mutex<Breaker>,
@@ -84,6 +88,7 @@ impl Upstream {
             room,
             settled: watch::Sender::new(false),
             watched: Watched::default(),
+            parking: Parking::new(parked::TTL),
             era: Mutex::new(None),
             breaker: Mutex::new(Breaker::new()),
             calm: AtomicBool::new(true),
@@ -139,6 +144,9 @@ impl Upstream {
 
     /// Makes the call on a worker; once more on another one, or on the next, if that is safe and the first was lost.
     async fn call(&self, cx: &CallContext<'_>) -> Result<Reply, CallError> {
+        if let Some((node, id)) = cx.call.input.and_then(State::parked) {
+            return self.parking.resume(cx, &self.spec.name, node, id).await;
+        }
         let pass = self.enter()?;
         let lease = self
             .pool
@@ -163,7 +171,12 @@ impl Upstream {
         cx: &CallContext<'_>,
         mut pass: Entered<'_>,
     ) -> Result<Reply, CallError> {
-        let answer = lease.session.call(cx).await;
+        let answer = match lease.session.call(cx).await {
+            Ok(Called::Over(reply)) => Ok(reply),
+            // The worker stays taken.
+            Ok(Called::Waits(halted)) => self.parking.park(cx, &self.spec.name, lease.again(), halted),
+            Err(error) => Err(error),
+        };
         pass.verdict = verdict(answer.as_ref().err());
         if pass.verdict == Verdict::Healthy {
             lease.heard();

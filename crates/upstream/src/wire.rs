@@ -3,18 +3,22 @@
 use bytes::Bytes;
 use ferromcp_protocol::{ProtocolVersion, json};
 
-/// Members of `_meta` that every request of 2026-07-28 must have (basic/index). We declare no capability: a server
-/// must then not ask us for anything.
+/// Members of `_meta` that every request of 2026-07-28 must have (basic/index), but for the capabilities.
 const MODERN_META: &str = concat!(
     "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\",",
     "\"io.modelcontextprotocol/clientInfo\":{\"name\":\"ferromcp\",\"version\":\"",
     env!("CARGO_PKG_VERSION"),
-    "\"},\"io.modelcontextprotocol/clientCapabilities\":{}"
+    "\"}"
 );
 
-/// The `params` of `initialize`.
+/// Of our own requests: nothing can be asked.
+const NO_CAPABILITIES: &str = "\"io.modelcontextprotocol/clientCapabilities\":{}";
+
+/// The `params` of `initialize`. A session is for all callers, and whether the caller of a call can be asked is known
+/// when it calls: so all is declared that can be relayed, and what a caller cannot do is refused question by question.
 pub(crate) const INITIALIZE: &str = concat!(
-    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"ferromcp\",\"version\":\"",
+    "\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"elicitation\":{\"form\":{},\"url\":{}},\"roots\":{},",
+    "\"sampling\":{\"tools\":{}}},\"clientInfo\":{\"name\":\"ferromcp\",\"version\":\"",
     env!("CARGO_PKG_VERSION"),
     "\"}"
 );
@@ -70,7 +74,12 @@ impl Writer {
         }
     }
 
-    /// Opens `_meta`, with what the revision demands in it.
+    /// Goes on with the value of the last member.
+    pub(crate) fn more(&mut self, raw: &str) {
+        self.out.extend_from_slice(raw.as_bytes());
+    }
+
+    /// Opens `_meta`, with what the revision demands in it but the capabilities.
     pub(crate) fn open_meta(&mut self, version: ProtocolVersion) {
         self.comma();
         self.out.extend_from_slice(b"\"_meta\":{");
@@ -99,6 +108,7 @@ pub(crate) fn request(id: u64, method: &str, members: &str, version: ProtocolVer
     out.members(members);
     if version.is_modern() {
         out.open_meta(version);
+        out.members(NO_CAPABILITIES);
         return out.close_meta();
     }
     out.close()

@@ -184,6 +184,7 @@ async fn ask(cx: CallContext<'_>) -> Result<Reply, CallError> {
                 return Ok(Reply::InputRequired(InputRequired {
                     requests: vec![request],
                     state: None,
+                    forget_answers: false,
                 }));
             }
         },

@@ -130,7 +130,8 @@ pub(super) fn required(
         }
         members.push(b'}');
     }
-    let earlier = brought.map(|b| b.answers.clone()).unwrap_or_default();
+    let kept = brought.filter(|_| !needed.forget_answers);
+    let earlier = kept.map(|b| b.answers.clone()).unwrap_or_default();
     if needed.state.is_some() || !earlier.is_empty() {
         let carried = Carried {
             answers: earlier,

@@ -175,6 +175,7 @@ async fn ask(
         return Ok(Reply::InputRequired(InputRequired {
             requests,
             state: state.map(Into::into),
+            forget_answers: false,
         }));
     }
     let input = input.unwrap();

@@ -218,5 +218,9 @@ pub(crate) fn finish(
 /// The call ends with what its handler has to know first.
 pub(crate) fn ask_first(context: &Context) -> Reply {
     let (requests, state) = context.take_pending();
-    Reply::InputRequired(InputRequired { requests, state })
+    Reply::InputRequired(InputRequired {
+        requests,
+        state,
+        forget_answers: false,
+    })
 }

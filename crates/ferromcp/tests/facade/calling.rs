@@ -139,7 +139,7 @@ impl Scripted {
                 )
                 .await;
             match outcome.result {
-                Ok(Reply::InputRequired(InputRequired { requests, state })) => {
+                Ok(Reply::InputRequired(InputRequired { requests, state, .. })) => {
                     assert!(round < 10, "it asks for ever");
                     let mut next = input.take().unwrap_or_default();
                     for request in &requests {

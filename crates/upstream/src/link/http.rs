@@ -2,6 +2,8 @@
 
 mod events;
 
+pub(crate) use self::events::OpenStream;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -125,7 +127,7 @@ impl HttpLink {
     /// See [`Link::request`](super::Link::request). A caller's request whose session is lost waits for a new one and is
     /// sent again, once: a server that does not know the session has not run it.
     pub(crate) async fn request(
-        &self,
+        self: &Arc<Self>,
         request: Outgoing<'_>,
         caller: Option<&CallContext<'_>>,
     ) -> Result<Bytes, Fault> {
@@ -143,7 +145,7 @@ impl HttpLink {
     }
 
     /// `initialize`: the result, and the session that the server opened.
-    pub(crate) async fn initialize(&self, request: Outgoing<'_>) -> Result<Answer, Fault> {
+    pub(crate) async fn initialize(self: &Arc<Self>, request: Outgoing<'_>) -> Result<Answer, Fault> {
         self.exchange(&request, &Dialect::default(), None).await
     }
 
@@ -156,7 +158,7 @@ impl HttpLink {
     }
 
     async fn exchange(
-        &self,
+        self: &Arc<Self>,
         request: &Outgoing<'_>,
         dialect: &Dialect,
         caller: Option<&CallContext<'_>>,

@@ -7,11 +7,15 @@ use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::ask::Question;
 use crate::fault::Fault;
 use crate::heard::Happening;
 
 /// Most happenings that wait for one slow caller; the oldest is dropped, because progress makes older progress moot.
 const MAX_HAPPENINGS: usize = 64;
+
+/// Most questions of a server that wait for one caller to be asked.
+const MAX_QUESTIONS: usize = 16;
 
 /// How many given-up requests are remembered, so that their late answers are not taken for nonsense.
 const MAX_GIVEN_UP: usize = 1024;
@@ -21,13 +25,16 @@ const MAX_GIVEN_UP: usize = 1024;
 pub(crate) struct Slot {
     /// A caller's request, not one of our own.
     call: bool,
+    /// What the caller says its conversation is.
+    conversation: Option<usize>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waker: Option<Waker>,
-    happenings: VecDeque<Happening>,
+    /// Everything but the end, in order.
+    items: VecDeque<Item>,
     end: Option<Result<Bytes, Fault>>,
 }
 
@@ -36,25 +43,69 @@ struct State {
 pub(crate) enum Item {
     /// Something on the way.
     Happening(Happening),
+    /// Something to ask the caller.
+    Question(Question),
+    /// The question with this raw id needs no answer any more.
+    Withdrawn(Box<str>),
     /// The raw result, or why there is none.
     End(Result<Bytes, Fault>),
 }
 
 impl Slot {
-    pub(crate) fn new(call: bool) -> Self {
+    pub(crate) fn new(call: bool, conversation: Option<usize>) -> Self {
         Self {
             call,
+            conversation,
             state: Mutex::default(),
         }
     }
 
     pub(crate) fn happened(&self, happening: Happening) {
         let mut state = lock(&self.state);
-        if state.happenings.len() == MAX_HAPPENINGS {
-            state.happenings.pop_front();
+        if state.items.len() >= MAX_HAPPENINGS
+            && let Some(oldest) = state
+                .items
+                .iter()
+                .position(|item| matches!(item, Item::Happening(_)))
+        {
+            state.items.remove(oldest);
         }
-        state.happenings.push_back(happening);
+        state.items.push_back(Item::Happening(happening));
         wake(state);
+    }
+
+    /// Hands a question on, or back if too many wait.
+    pub(crate) fn asked(&self, question: Question) -> Result<(), Question> {
+        let mut state = lock(&self.state);
+        let waiting = state
+            .items
+            .iter()
+            .filter(|item| !matches!(item, Item::Happening(_)));
+        if waiting.count() >= MAX_QUESTIONS {
+            return Err(question);
+        }
+        state.items.push_back(Item::Question(question));
+        wake(state);
+        Ok(())
+    }
+
+    /// Takes back a question with this raw id, if it was asked here.
+    pub(crate) fn withdrawn(&self, id: &str) {
+        let mut state = lock(&self.state);
+        let waiting = state
+            .items
+            .iter()
+            .position(|item| matches!(item, Item::Question(question) if &*question.id == id));
+        match waiting {
+            Some(at) => {
+                state.items.remove(at);
+            }
+            None if state.items.len() < MAX_HAPPENINGS => {
+                state.items.push_back(Item::Withdrawn(id.into()));
+                wake(state);
+            }
+            None => {}
+        }
     }
 
     pub(crate) fn end(&self, end: Result<Bytes, Fault>) {
@@ -69,8 +120,8 @@ impl Slot {
     pub(crate) async fn next(&self) -> Item {
         poll_fn(|cx| {
             let mut state = lock(&self.state);
-            if let Some(happening) = state.happenings.pop_front() {
-                return Poll::Ready(Item::Happening(happening));
+            if let Some(item) = state.items.pop_front() {
+                return Poll::Ready(item);
             }
             if let Some(end) = state.end.take() {
                 return Poll::Ready(Item::End(end));
@@ -161,13 +212,31 @@ impl Pending {
         lock(&self.inner).slots.get(&id).cloned()
     }
 
-    /// The call in flight, if there is exactly one.
-    pub(crate) fn only_call(&self) -> Option<Arc<Slot>> {
+    /// The call that something without an address belongs to: the only one in flight, or the newest if all of them
+    /// belong to the same conversation.
+    pub(crate) fn attributed(&self) -> Option<Arc<Slot>> {
         let inner = lock(&self.inner);
-        let mut calls = inner.slots.values().filter(|slot| slot.call);
-        match (calls.next(), calls.next()) {
-            (Some(only), None) => Some(Arc::clone(only)),
-            _ => None,
+        let mut calls = inner.slots.iter().filter(|(_, slot)| slot.call);
+        let (mut newest, mut found) = calls.next()?;
+        for (id, slot) in calls {
+            if slot.conversation.is_none() || slot.conversation != found.conversation {
+                return None;
+            }
+            if id > newest {
+                (newest, found) = (id, slot);
+            }
+        }
+        Some(Arc::clone(found))
+    }
+
+    /// Tells all calls that a question needs no answer any more; only one of them knows it.
+    pub(crate) fn withdrawn(&self, question: &str) {
+        let calls: Vec<_> = {
+            let inner = lock(&self.inner);
+            inner.slots.values().filter(|slot| slot.call).cloned().collect()
+        };
+        for slot in calls {
+            slot.withdrawn(question);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A connection to a child process: everything shares one pipe each way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use ferromcp_core::CallContext;
@@ -13,6 +14,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::slot::{Item, Owner, Pending, Slot};
 use super::{Ids, MAX_CALLS, Outgoing};
+use crate::ask;
+use crate::converse::{self, Open};
 use crate::fault::Fault;
 use crate::heard::{self, Ear, Happening, Heard};
 use crate::loose;
@@ -39,6 +42,8 @@ struct Shared {
     pending: Pending,
     /// For those who must not wait: the reader and `Drop`.
     control: mpsc::Sender<Bytes>,
+    /// It was initialized, so it may ask.
+    legacy: AtomicBool,
 }
 
 impl StdioLink {
@@ -52,6 +57,7 @@ impl StdioLink {
             ear,
             pending: Pending::new(MAX_CALLS),
             control,
+            legacy: AtomicBool::new(false),
         });
         tokio::spawn(send_controls(Arc::clone(&transport), controls));
         tokio::spawn(Arc::clone(&shared).listen(incoming, tell_end));
@@ -69,7 +75,8 @@ impl StdioLink {
         request: Outgoing<'_>,
         caller: Option<&CallContext<'_>>,
     ) -> Result<Bytes, Fault> {
-        let slot = Arc::new(Slot::new(caller.is_some()));
+        let conversation = caller.and_then(|cx| cx.call.client.conversation());
+        let slot = Arc::new(Slot::new(caller.is_some(), conversation));
         self.shared.pending.insert(request.id, Arc::clone(&slot))?;
         let mut waiting = Waiting {
             shared: &self.shared,
@@ -90,8 +97,30 @@ impl StdioLink {
                     waiting.answered = true;
                     return end;
                 }
+                Item::Withdrawn(_) => {}
+                Item::Question(question) => {
+                    let open = OpenSlot {
+                        shared: Arc::clone(&self.shared),
+                        slot: Arc::clone(&slot),
+                        id: request.id,
+                        detached: false,
+                        ended: false,
+                    };
+                    let Some(cx) = caller else {
+                        open.send(ask::unattributed(&question).into());
+                        continue;
+                    };
+                    let end = Box::pin(converse::go_on(Open::Stdio(open), Some(question), cx)).await;
+                    waiting.answered = true;
+                    return end;
+                }
             }
         }
+    }
+
+    /// The handshake of the legacy era begins: from now on the server may make requests.
+    pub(crate) fn initializing(&self) {
+        self.shared.legacy.store(true, Ordering::Relaxed);
     }
 
     pub(crate) async fn send(&self, message: Bytes) -> Result<(), Fault> {
@@ -134,6 +163,40 @@ impl Drop for StdioLink {
     fn drop(&mut self) {
         // The control task holds the transport too, and ends only when the child does.
         self.transport.begin_close();
+    }
+}
+
+/// A request on the wire that can be kept apart from the call that made it.
+#[derive(Debug)]
+pub(crate) struct OpenSlot {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    id: u64,
+    detached: bool,
+    ended: bool,
+}
+
+impl OpenSlot {
+    pub(crate) async fn next(&mut self) -> Item {
+        let item = self.slot.next().await;
+        self.ended |= matches!(item, Item::End(_));
+        item
+    }
+
+    pub(crate) fn send(&self, message: Bytes) {
+        self.shared.control(message);
+    }
+
+    pub(crate) fn detach(&mut self) {
+        self.detached = true;
+    }
+}
+
+impl Drop for OpenSlot {
+    fn drop(&mut self) {
+        if self.detached && !self.ended && self.shared.pending.give_up(self.id) {
+            self.shared.control(wire::cancelled(self.id));
+        }
     }
 }
 
@@ -215,7 +278,9 @@ impl Shared {
                         slot.happened(happening);
                     }
                 }
-                Heard::Log(happening) => self.log(happening),
+                Heard::Told(happening) => self.told(happening),
+                Heard::Question(question) => self.question(question),
+                Heard::Withdrawn(id) => self.pending.withdrawn(&id),
             },
             Err((Some(id), what)) => match self.pending.take(id) {
                 Owner::Waiting(slot) => slot.end(Err(Fault::Protocol(what))),
@@ -248,11 +313,23 @@ impl Shared {
     }
 
     /// On this transport a log message does not say which call it belongs to, so it goes to a call only when there is
-    /// no other it could belong to.
-    fn log(&self, happening: Happening) {
-        match self.pending.only_call() {
+    /// no other caller it could be for.
+    fn told(&self, happening: Happening) {
+        match self.pending.attributed() {
             Some(slot) => slot.happened(happening),
             None => self.ear.log_here(&happening),
+        }
+    }
+
+    /// Nor does a question.
+    fn question(&self, question: ask::Question) {
+        let legacy = self.legacy.load(Ordering::Relaxed);
+        let unasked = match self.pending.attributed().filter(|_| legacy) {
+            Some(slot) => slot.asked(question).err(),
+            None => Some(question),
+        };
+        if let Some(question) = unasked {
+            self.control(ask::unattributed(&question).into());
         }
     }
 

@@ -4,6 +4,7 @@
 mod http;
 mod peer;
 mod pools;
+mod relay;
 mod rig;
 mod server;
 mod source_http;

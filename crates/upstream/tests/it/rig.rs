@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferromcp_core::{
-    Call, CallError, Client, Credential, Door, Gateway, Identity, LogMessage, NoClient, Operation, Policy,
-    Progress, Reply, SourceState,
+    Call, CallError, Client, Credential, Door, Gateway, Identity, Input, LogMessage, NoClient, Operation,
+    Policy, Principal, Progress, Reply, SourceState,
 };
 use ferromcp_protocol::json::Object;
 use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, RequestMeta};
@@ -158,6 +158,13 @@ impl Rig {
 
 /// The raw result.
 pub(crate) async fn ask(gateway: &Gateway, ask: &Ask<'_>) -> Result<String, CallError> {
+    match reply(gateway, ask).await? {
+        Reply::Complete(payload) => Ok(payload.as_str().to_owned()),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn reply(gateway: &Gateway, ask: &Ask<'_>) -> Result<Reply, CallError> {
     let params = ask.params.map(|raw| Object::parse(raw).unwrap());
     let meta = match &params {
         Some(params) => RequestMeta::of_params(params).unwrap(),
@@ -175,16 +182,16 @@ pub(crate) async fn ask(gateway: &Gateway, ask: &Ask<'_>) -> Result<String, Call
         meta: &meta,
         version: ask.version,
         door: Door::Mcp,
-        credential: Credential::Local,
+        credential: match ask.principal {
+            Some(principal) => Credential::Proven(principal),
+            None => Credential::Local,
+        },
         tenant: None,
         client: ask.client,
-        input: None,
+        input: ask.input,
         timeout: Some(ask.timeout),
     };
-    match gateway.call(&call).await.result? {
-        Reply::Complete(payload) => Ok(payload.as_str().to_owned()),
-        other => panic!("{other:?}"),
-    }
+    gateway.call(&call).await.result
 }
 
 pub(crate) struct Ask<'a> {
@@ -194,6 +201,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) params: Option<&'a str>,
     pub(crate) version: ProtocolVersion,
     pub(crate) client: &'a dyn Client,
+    pub(crate) input: Option<&'a Input>,
+    pub(crate) principal: Option<&'a Principal>,
     pub(crate) timeout: Duration,
 }
 
@@ -206,6 +215,8 @@ impl Default for Ask<'_> {
             params: None,
             version: ProtocolVersion::LATEST,
             client: &NoClient,
+            input: None,
+            principal: None,
             timeout: SOON,
         }
     }

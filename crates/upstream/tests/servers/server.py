@@ -17,8 +17,14 @@ LINES = sys.stdin.buffer
 RESOURCES = [{"uri": "mem://a", "name": "a"}, {"uri": "mem://b", "name": "b"}]
 TOOLS = [
     "echo", "hang", "late", "twice", "stray", "die", "half", "mutter", "big", "progress", "log", "ask", "add", "error",
-    "input", "odd", "invalid", "seen",
+    "input", "odd", "invalid", "seen", "quiz", "urls", "withdraw",
 ]
+
+FORM = {
+    "message": "Your name?", "x-kept": 1.50,
+    "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}},
+}
+URL = {"mode": "url", "url": "https://example.com/consent", "message": "Please consent"}
 CAPABILITIES = {
     "tools": {"listChanged": True},
     "resources": {"subscribe": True, "listChanged": True},
@@ -134,7 +140,7 @@ def call(request, line):
         send({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
         result(request, text("logged"))
     elif name == "ask":
-        state["asked"] = (request, {})
+        state["asked"] = (request, {}, 3)
         for method in ("ping", "sampling/createMessage", "roots/list"):
             send({"jsonrpc": "2.0", "id": method, "method": method, "params": {}})
     elif name == "add":
@@ -144,6 +150,21 @@ def call(request, line):
         result(request, text("added"))
     elif name == "error":
         fail(request, -32050, "no such luck", {"why": [1.0]})
+    elif name == "quiz" and is_modern(request):
+        quiz(request, line)
+    elif name == "quiz":
+        state["asked"] = (request, {}, 2)
+        send({"jsonrpc": "2.0", "id": "q-1", "method": "elicitation/create", "params": FORM})
+        send({"jsonrpc": "2.0", "id": 2.5, "method": "roots/list"})
+    elif name == "urls":
+        if arguments.get("consented"):
+            return result(request, text("consented"))
+        fail(request, -32042, "consent first", {"elicitations": [dict(URL, elicitationId="e1")]})
+        notify("notifications/elicitation/complete", {"elicitationId": "e1"})
+    elif name == "withdraw":
+        state["asked"] = (request, {}, 1)
+        send({"jsonrpc": "2.0", "id": "w", "method": "elicitation/create", "params": FORM})
+        notify("notifications/progress", {"progressToken": token, "progress": 1})
     elif name == "input":
         result(request, {"resultType": "input_required", "inputRequests": {}})
     elif name == "odd":
@@ -155,6 +176,19 @@ def call(request, line):
         result(request, text(json.dumps(seen), structuredContent=seen))
     else:
         result(request, text("this is " + name))
+
+
+def quiz(request, line):
+    """Two rounds: a form, then a form under the same name, with a state that must come back."""
+    params = request["params"]
+    round = {None: 1, "one \u00e9": 2, "two": 3}[params.get("requestState")]
+    if round == 3:
+        return result(request, text(line))
+    form = {"method": "elicitation/create", "params": FORM}
+    questions = {"name": form, "roots": {"method": "roots/list"}} if round == 1 else {"name": form}
+    result(request, {
+        "resultType": "input_required", "inputRequests": questions, "requestState": ["one \u00e9", "two"][round - 1],
+    })
 
 
 def cancelled(params):
@@ -171,15 +205,15 @@ def updated(uri):
 def serve(message, line):
     method = message.get("method")
     if method is None:
-        request, answers = state["asked"]
+        request, answers, count = state["asked"]
         answers[message["id"]] = message.get("result", message.get("error"))
-        if len(answers) == 3:
+        if len(answers) == count:
             result(request, text(json.dumps(answers), structuredContent=answers))
     elif "id" not in message:
         if method == "notifications/cancelled":
             cancelled(message["params"])
     elif method == "initialize" and "modern" not in TRAITS:
-        assert message["params"]["capabilities"] == {}
+        assert message["params"]["capabilities"] == {"elicitation": {"form": {}, "url": {}}, "roots": {}, "sampling": {"tools": {}}}
         result(message, {
             "protocolVersion": "2025-06-18", "capabilities": CAPABILITIES, "serverInfo": {"name": "s", "version": "1"},
             "instructions": "be nice",

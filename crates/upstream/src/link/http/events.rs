@@ -1,5 +1,6 @@
 //! Event streams: the answer to one request, and what a legacy server says of its own accord.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +10,14 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Dialect, HttpLink, headers};
+use crate::ask;
+use crate::converse::{self, Open};
 use crate::fault::Fault;
 use crate::heard::{self, Heard, Lists};
+use crate::link::slot::Item;
 use crate::transport::TransportError;
 use crate::transport::http::{Body, HttpReply, SseStream};
+use crate::wire;
 
 /// How often the stream of one request is resumed at most.
 const MAX_RESUMES: usize = 1000;
@@ -26,74 +31,151 @@ const READ_TO_END: Duration = Duration::from_secs(1);
 /// A stream that held for this long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 
+/// A request whose answer comes as a stream; it can be kept apart from the call that made it.
+#[derive(Debug)]
+pub(crate) struct OpenStream {
+    link: Arc<HttpLink>,
+    /// `None` after the end.
+    stream: Option<SseStream>,
+    id: u64,
+    dialect: Dialect,
+    resumes: usize,
+    detached: bool,
+}
+
+impl OpenStream {
+    /// The next item, resuming the stream where the server allows that. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Item {
+        loop {
+            let Some(stream) = &mut self.stream else {
+                return Item::End(Err(ended_without_answer(&self.link.ear.name)));
+            };
+            let broken: Fault = match stream.next().await {
+                Some(Ok(event)) => match self.link.event(&event.data, Some(self.id), &self.dialect) {
+                    None => continue,
+                    Some(Item::End(end)) => {
+                        if let Some(stream) = self.stream.take() {
+                            read_to_end(stream);
+                        }
+                        return Item::End(end);
+                    }
+                    Some(item) => return item,
+                },
+                // What was too large may have been the answer.
+                Some(Err(error @ TransportError::Event { .. })) => error.into(),
+                Some(Err(error)) => match self.resumed(error.into()).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                },
+                None => match self.resumed(ended_without_answer(&self.link.ear.name)).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                },
+            };
+            self.stream = None;
+            return Item::End(Err(broken));
+        }
+    }
+
+    /// Opens the stream again behind the last event that came; the error is why it stays broken.
+    async fn resumed(&mut self, broken: Fault) -> Result<(), Fault> {
+        let Some(stream) = &mut self.stream else {
+            return Err(broken);
+        };
+        let Some(last) = stream
+            .last_event_id()
+            .filter(|_| self.dialect.is_legacy() && self.resumes < MAX_RESUMES)
+        else {
+            return Err(broken);
+        };
+        self.resumes += 1;
+        sleep(stream.retry().unwrap_or(RETRY).clamp(RETRY_MIN, RETRY_MAX)).await;
+        let link = &self.link;
+        let headers = headers(&self.dialect, None);
+        let reply = link
+            .transport
+            .get_stream(Some(last), &headers, link.own_time)
+            .await;
+        match reply {
+            Ok(HttpReply {
+                body: Body::Sse(resumed),
+                ..
+            }) => {
+                self.stream = Some(resumed);
+                Ok(())
+            }
+            Ok(_) => Err(broken),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn send(&self, message: Bytes) {
+        self.link.control(message);
+    }
+
+    pub(crate) fn detach(&mut self) {
+        self.detached = true;
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        // A legacy server goes on when the connection closes, so it is told.
+        if self.detached && self.stream.is_some() && self.dialect.is_legacy() {
+            self.link.control(wire::cancelled(self.id));
+        }
+    }
+}
+
+fn ended_without_answer(name: &str) -> Fault {
+    Fault::Gone {
+        why: format!("server `{name}` ended the event stream without an answer").into(),
+        sent: true,
+    }
+}
+
 impl HttpLink {
-    /// Reads the stream that answers a request, resuming it where the server allows that.
+    /// Reads the stream that answers a request.
     pub(super) async fn stream(
-        &self,
-        mut stream: SseStream,
+        self: &Arc<Self>,
+        stream: SseStream,
         id: u64,
         dialect: &Dialect,
         caller: Option<&CallContext<'_>>,
     ) -> Result<Bytes, Fault> {
-        let mut resumes = 0;
+        let mut open = OpenStream {
+            link: Arc::clone(self),
+            stream: Some(stream),
+            id,
+            dialect: dialect.clone(),
+            resumes: 0,
+            detached: false,
+        };
         loop {
-            let broken: Fault = match stream.next().await {
-                Some(Ok(event)) => {
-                    if let Some(end) = self.event(&event.data, Some(id), caller) {
-                        read_to_end(stream);
-                        return end;
-                    }
-                    continue;
+            match (open.next().await, caller) {
+                (Item::End(end), _) => return end,
+                (Item::Happening(happening), Some(cx)) => happening.tell(cx),
+                (Item::Happening(happening), None) => self.ear.log_here(&happening),
+                (Item::Question(question), Some(cx)) => {
+                    return converse::go_on(Open::Http(Box::new(open)), Some(question), cx).await;
                 }
-                // What was too large may have been the answer.
-                Some(Err(error @ TransportError::Event { .. })) => return Err(error.into()),
-                Some(Err(error)) => error.into(),
-                None => Fault::Gone {
-                    why: format!(
-                        "server `{}` ended the event stream without an answer",
-                        self.ear.name
-                    )
-                    .into(),
-                    sent: true,
-                },
-            };
-            let Some(last) = stream
-                .last_event_id()
-                .filter(|_| dialect.is_legacy() && resumes < MAX_RESUMES)
-            else {
-                return Err(broken);
-            };
-            resumes += 1;
-            sleep(stream.retry().unwrap_or(RETRY).clamp(RETRY_MIN, RETRY_MAX)).await;
-            let reply = self
-                .transport
-                .get_stream(Some(last), &headers(dialect, None), self.own_time)
-                .await;
-            match reply {
-                Ok(HttpReply {
-                    body: Body::Sse(resumed),
-                    ..
-                }) => stream = resumed,
-                Ok(_) => return Err(broken),
-                Err(error) => return Err(error.into()),
+                (Item::Question(question), None) => open.send(ask::unattributed(&question).into()),
+                (Item::Withdrawn(_), _) => {}
             }
         }
     }
 
-    /// Deals with one event; `Some` if it is the answer to request `id`.
-    fn event(
-        &self,
-        data: &Bytes,
-        id: Option<u64>,
-        caller: Option<&CallContext<'_>>,
-    ) -> Option<Result<Bytes, Fault>> {
+    /// Deals with one event; `Some` if it is for the one who waits for the answer to request `id`.
+    fn event(&self, data: &Bytes, id: Option<u64>, dialect: &Dialect) -> Option<Item> {
         if data.is_empty() {
             return None;
         }
         let text = std::str::from_utf8(data).ok()?;
         let message = match heard::read(text) {
             Ok(message) => message,
-            Err((about, what)) if about.is_some() && about == id => return Some(Err(Fault::Protocol(what))),
+            Err((about, what)) if about.is_some() && about == id => {
+                return Some(Item::End(Err(Fault::Protocol(what))));
+            }
             Err(_) => {
                 self.ear
                     .nonsense
@@ -110,20 +192,27 @@ impl HttpLink {
                 );
                 return None;
             }
-            return Some(
+            return Some(Item::End(
                 response
                     .outcome
                     .map(|raw| data.slice_ref(raw.as_bytes()))
                     .map_err(Fault::Rpc),
-            );
+            ));
         }
-        match (self.ear.hear(&message), caller) {
-            (Heard::Reply(reply), _) => self.control(reply.into()),
-            (Heard::Progress(token, happening), Some(cx)) if Some(token) == id => happening.tell(cx),
+        match self.ear.hear(&message) {
+            Heard::Reply(reply) => self.control(reply.into()),
+            Heard::Progress(token, happening) if Some(token) == id => {
+                return Some(Item::Happening(happening));
+            }
             // Sent on the stream of a request, it belongs to that.
-            (Heard::Log(happening), Some(cx)) => happening.tell(cx),
-            (Heard::Log(happening), None) => self.ear.log_here(&happening),
-            (Heard::Nothing | Heard::Progress(..), _) => {}
+            Heard::Told(happening) if id.is_some() => return Some(Item::Happening(happening)),
+            Heard::Question(question) if id.is_some() && dialect.is_legacy() => {
+                return Some(Item::Question(question));
+            }
+            Heard::Withdrawn(question) if id.is_some() => return Some(Item::Withdrawn(question)),
+            Heard::Told(happening) => self.ear.log_here(&happening),
+            Heard::Question(question) => self.control(ask::unattributed(&question).into()),
+            Heard::Nothing | Heard::Progress(..) | Heard::Withdrawn(_) => {}
         }
         None
     }
@@ -150,7 +239,7 @@ impl HttpLink {
                         self.ear.changes.add(Lists::ALL);
                     }
                     first = false;
-                    self.hear_stream(&mut stream).await;
+                    self.hear_stream(&mut stream, &dialect).await;
                     last_id = stream.last_event_id().map(str::to_owned);
                     wait = match opened.elapsed() > STEADY {
                         true => RETRY,
@@ -191,11 +280,11 @@ impl HttpLink {
         }
     }
 
-    async fn hear_stream(&self, stream: &mut SseStream) {
+    async fn hear_stream(&self, stream: &mut SseStream, dialect: &Dialect) {
         loop {
             match stream.next().await {
                 Some(Ok(event)) => {
-                    self.event(&event.data, None, None);
+                    self.event(&event.data, None, dialect);
                 }
                 Some(Err(TransportError::Event { .. })) => {
                     self.ear

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::heard::Happening;
 
 fn slot(call: bool) -> Arc<Slot> {
-    Arc::new(Slot::new(call))
+    Arc::new(Slot::new(call, None))
 }
 
 fn end(slot: &Slot) -> Result<Bytes, Fault> {
@@ -39,10 +39,10 @@ fn an_answer_finds_its_owner_once() {
     let pending = Pending::new(10);
     pending.insert(1, slot(true)).unwrap();
     pending.insert(2, slot(true)).unwrap();
-    assert!(pending.only_call().is_none());
+    assert!(pending.attributed().is_none());
     assert!(matches!(pending.take(1), Owner::Waiting(_)));
     assert!(matches!(pending.take(1), Owner::Nobody));
-    assert!(pending.only_call().is_some());
+    assert!(pending.attributed().is_some());
     assert!(pending.give_up(2));
     assert!(!pending.give_up(2));
     assert!(matches!(pending.take(2), Owner::GaveUp));
