@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Result;
+use crate::server::Site;
 use crate::target::{MARK, Target};
 
 /// An answer longer than this is no echo.
@@ -153,18 +154,18 @@ fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
 }
 
 /// A prebuilt request whose mark is renewed for every call, so that an answer can only be the right one.
-struct Marked {
-    bytes: Vec<u8>,
+pub(crate) struct Marked {
+    pub(crate) bytes: Vec<u8>,
     at: usize,
 }
 
 impl Marked {
-    fn new(bytes: Vec<u8>) -> Result<Self> {
+    pub(crate) fn new(bytes: Vec<u8>) -> Result<Self> {
         let at = memmem::find(&bytes, MARK.as_bytes()).ok_or("the request has no mark")?;
         Ok(Self { bytes, at })
     }
 
-    fn renew(&mut self, number: u64) {
+    pub(crate) fn renew(&mut self, number: u64) {
         let mut rest = number;
         for digit in self.bytes[self.at..self.at + MARK.len()].iter_mut().rev() {
             *digit = b'0' + (rest % 10) as u8;
@@ -197,9 +198,9 @@ pub struct Measured {
 ///
 /// # Errors
 /// A wrong answer, or none.
-pub async fn drive(target: Target, address: SocketAddr, number: u64, until: Until) -> Result<Measured> {
-    let mut connection = Connection::open(address).await?;
-    let mut request = Marked::new(target.request(&mut connection).await?)?;
+pub async fn drive(target: Target, site: Site, number: u64, until: Until) -> Result<Measured> {
+    let mut connection = Connection::open(site.address).await?;
+    let mut request = Marked::new(target.request(&mut connection, site.key.as_deref()).await?)?;
     let mut measured = Measured::default();
     let mut count = 0;
     loop {

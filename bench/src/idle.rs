@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::client::{Connection, Until, drive};
 use crate::server::{Server, Start};
-use crate::target::{Program, Shape, Target, open_session, ping};
+use crate::target::{Guards, Program, Shape, Target, open_session, ping};
 
 const STARTS: usize = 10;
 
@@ -24,9 +24,9 @@ pub async fn run(sessions: usize) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let idle = server.resident_kib()?;
     let mut connection = Connection::open(server.address).await?;
-    let first = open_session(&mut connection).await?;
+    let first = open_session(&mut connection, "").await?;
     for _ in 1..sessions {
-        open_session(&mut connection).await?;
+        open_session(&mut connection, "").await?;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let after = server.resident_kib()?;
@@ -55,6 +55,7 @@ async fn start_to_first_answer() -> Result<Duration> {
         name: "start",
         program: Program::Ferromcp,
         shape: Shape::Modern,
+        guards: Guards::Default,
         rival: None,
     };
     let begin = Instant::now();
@@ -66,7 +67,7 @@ async fn start_to_first_answer() -> Result<Duration> {
             Err(_) => tokio::time::sleep(Duration::from_micros(200)).await,
         }
     }
-    drive(call, server.address, 0, Until::Count(1)).await?;
+    drive(call, server.site(), 0, Until::Count(1)).await?;
     let took = begin.elapsed();
     server.stop().await?;
     Ok(took)

@@ -22,7 +22,7 @@ pub async fn run(targets: &[Target], requests: u64) -> Result<()> {
     if !valgrind.is_ok_and(|status| status.success()) {
         return Err("valgrind is not installed (Debian: apt-get install valgrind)".to_owned());
     }
-    println!("| target | instructions per request | vs hyper | vs rmcp |");
+    println!("| target | instructions per request | vs hyper | vs rival |");
     println!("|---|---:|---:|---:|");
     let mut known: Vec<(&str, f64)> = Vec::new();
     for target in targets {
@@ -51,6 +51,7 @@ async fn total(target: Target, requests: u64) -> Result<u64> {
     let wrapper = ["valgrind", "--tool=callgrind", "--quiet"].map(str::to_owned);
     let mut start = Start {
         single_thread: true,
+        guards: target.guards,
         wrapper: wrapper.to_vec(),
         ..Start::default()
     };
@@ -58,7 +59,7 @@ async fn total(target: Target, requests: u64) -> Result<u64> {
         .wrapper
         .push(format!("--callgrind-out-file={}", file.display()));
     let server = Server::start(target.program, &start).await?;
-    drive(target, server.address, 0, Until::Count(requests)).await?;
+    drive(target, server.site(), 0, Until::Count(requests)).await?;
     server.stop().await?;
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let _ = std::fs::remove_file(&file);

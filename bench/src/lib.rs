@@ -3,7 +3,7 @@
 //! Owns: the servers under load (as programs), the load generator, and the measures. Must not know: any crate of
 //! the product; FerroMCP is a program here like the baselines, so that nothing is measured that a user does not get.
 //! Start reading at [`target`] (what is measured), then [`client`] (how), then the modes: [`throughput`],
-//! [`instructions`], [`idle`].
+//! [`instructions`], [`idle`], [`isolation`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 #![allow(clippy::print_stdout, reason = "the modes print tables for a terminal")]
 
@@ -11,7 +11,9 @@ pub mod baseline;
 pub mod client;
 pub mod idle;
 pub mod instructions;
+pub mod isolation;
 pub mod server;
+mod settings;
 pub mod target;
 pub mod throughput;
 

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::client::Connection;
-use crate::target::Program;
+use crate::settings::Settings;
+use crate::target::{Guards, Program};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How a program is started.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Start {
     /// The core it is pinned to.
     pub core: Option<usize>,
@@ -20,6 +21,17 @@ pub struct Start {
     pub wrapper: Vec<String>,
     /// Ours only: one worker thread on a current-thread runtime, as the baselines have.
     pub single_thread: bool,
+    /// Ours only: what is on.
+    pub guards: Guards,
+}
+
+/// Where a server is, and how to get in.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// A key of its tenant, where it has tenants.
+    pub key: Option<String>,
 }
 
 /// A running server.
@@ -28,6 +40,7 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    settings: Option<Settings>,
 }
 
 impl Program {
@@ -39,8 +52,9 @@ impl Program {
         }
     }
 
-    fn arguments(self, address: SocketAddr, single_thread: bool) -> Vec<String> {
+    fn arguments(self, address: SocketAddr, single_thread: bool, config: Option<&Path>) -> Vec<String> {
         let address = address.to_string();
+        let config = config.map(|path| path.to_string_lossy().into_owned());
         let mut words: Vec<&str> = match self {
             Self::Hyper | Self::Rmcp => vec!["--addr", &address],
             Self::Ferromcp => vec!["serve", "--mode", "http", "--addr", &address],
@@ -48,12 +62,15 @@ impl Program {
         if self == Self::Ferromcp && single_thread {
             words.extend(["--threads", "1"]);
         }
+        if let Some(config) = &config {
+            words.extend(["--config", config]);
+        }
         words.into_iter().map(str::to_owned).collect()
     }
 }
 
 /// The programs lie beside the harness: one cargo build makes them all.
-fn beside_us(file: &str) -> Result<PathBuf> {
+pub(crate) fn beside_us(file: &str) -> Result<PathBuf> {
     let ourselves =
         std::env::current_exe().map_err(|error| format!("cannot find the harness itself: {error}"))?;
     let path = ourselves.parent().unwrap_or(Path::new(".")).join(file);
@@ -100,7 +117,9 @@ impl Server {
         }
         words.extend(how.wrapper.iter().cloned());
         words.push(beside_us(program.file())?.to_string_lossy().into_owned());
-        words.extend(program.arguments(address, how.single_thread));
+        let settings = Settings::write(how.guards)?;
+        let config = settings.as_ref().map(Settings::file);
+        words.extend(program.arguments(address, how.single_thread, config.as_deref()));
         let child = Command::new(&words[0])
             .args(&words[1..])
             .stdin(Stdio::null())
@@ -108,7 +127,31 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("cannot start `{}`: {error}", words.join(" ")))?;
-        Ok(Self { child, address })
+        Ok(Self {
+            child,
+            address,
+            settings,
+        })
+    }
+
+    /// Where it is, and the key of its first tenant.
+    #[must_use]
+    pub fn site(&self) -> Site {
+        let keys = self.settings.as_ref().map(|settings| &settings.keys);
+        Site {
+            address: self.address,
+            key: keys.and_then(|keys| keys.first()).cloned(),
+        }
+    }
+
+    /// The same for its second tenant, which has a rate that it soon uses up.
+    #[must_use]
+    pub fn second_site(&self) -> Site {
+        let keys = self.settings.as_ref().map(|settings| &settings.keys);
+        Site {
+            address: self.address,
+            key: keys.and_then(|keys| keys.get(1)).cloned(),
+        }
     }
 
     /// CPU time of all its threads so far, user and system.

@@ -32,6 +32,19 @@ pub enum Shape {
     Rest,
 }
 
+/// How ours is configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guards {
+    /// No configuration: what a user gets who sets nothing.
+    #[default]
+    Default,
+    /// Pattern rules and schemas off, and nothing else on.
+    Off,
+    /// A tenant by key with an access list, rates of every kind and quotas; pattern rules, schemas, redaction of results, and
+    /// the audit log on disk.
+    On,
+}
+
 /// One row of the tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -41,8 +54,20 @@ pub struct Target {
     pub program: Program,
     /// What is asked.
     pub shape: Shape,
+    /// What is on.
+    pub guards: Guards,
     /// The row that ours is compared with, besides bare hyper.
     pub rival: Option<&'static str>,
+}
+
+const fn guarded(name: &'static str, shape: Shape, guards: Guards, rival: Option<&'static str>) -> Target {
+    Target {
+        name,
+        program: Program::Ferromcp,
+        shape,
+        guards,
+        rival,
+    }
 }
 
 /// Everything that can be measured, baselines first.
@@ -51,38 +76,60 @@ pub const TARGETS: &[Target] = &[
         name: "hyper",
         program: Program::Hyper,
         shape: Shape::Legacy,
+        guards: Guards::Default,
         rival: None,
     },
     Target {
         name: "rmcp-2025",
         program: Program::Rmcp,
         shape: Shape::Legacy,
+        guards: Guards::Default,
         rival: None,
     },
     Target {
         name: "rmcp-2026",
         program: Program::Rmcp,
         shape: Shape::Modern,
+        guards: Guards::Default,
         rival: None,
     },
     Target {
         name: "mcp-2025",
         program: Program::Ferromcp,
         shape: Shape::LegacySession,
+        guards: Guards::Default,
         rival: Some("rmcp-2025"),
     },
     Target {
         name: "mcp-2026",
         program: Program::Ferromcp,
         shape: Shape::Modern,
+        guards: Guards::Default,
         rival: Some("rmcp-2026"),
     },
     Target {
         name: "rest",
         program: Program::Ferromcp,
         shape: Shape::Rest,
+        guards: Guards::Default,
         rival: Some("rmcp-2025"),
     },
+    guarded(
+        "mcp-2025-off",
+        Shape::LegacySession,
+        Guards::Off,
+        Some("rmcp-2025"),
+    ),
+    guarded(
+        "mcp-2025-on",
+        Shape::LegacySession,
+        Guards::On,
+        Some("mcp-2025-off"),
+    ),
+    guarded("mcp-2026-off", Shape::Modern, Guards::Off, Some("rmcp-2026")),
+    guarded("mcp-2026-on", Shape::Modern, Guards::On, Some("mcp-2026-off")),
+    guarded("rest-off", Shape::Rest, Guards::Off, Some("rmcp-2025")),
+    guarded("rest-on", Shape::Rest, Guards::On, Some("rest-off")),
 ];
 
 /// The targets whose names are in `only`; all when it is empty.
@@ -109,15 +156,20 @@ impl Target {
     ///
     /// # Errors
     /// The session cannot be opened.
-    pub async fn request(&self, connection: &mut Connection) -> Result<Vec<u8>> {
+    pub async fn request(&self, connection: &mut Connection, key: Option<&str>) -> Result<Vec<u8>> {
+        let key = key.map(bearer).unwrap_or_default();
         Ok(match self.shape {
-            Shape::Legacy => post("/mcp", &["MCP-Protocol-Version: 2025-11-25"], &legacy_call()),
+            Shape::Legacy => post(
+                "/mcp",
+                &["MCP-Protocol-Version: 2025-11-25", &key],
+                &legacy_call(),
+            ),
             Shape::LegacySession => {
-                let session = open_session(connection).await?;
+                let session = open_session(connection, &key).await?;
                 let session = format!("Mcp-Session-Id: {session}");
                 post(
                     "/mcp",
-                    &["MCP-Protocol-Version: 2025-11-25", &session],
+                    &["MCP-Protocol-Version: 2025-11-25", &session, &key],
                     &legacy_call(),
                 )
             }
@@ -127,12 +179,19 @@ impl Target {
                     "MCP-Protocol-Version: 2026-07-28",
                     "Mcp-Method: tools/call",
                     "Mcp-Name: echo",
+                    &key,
                 ],
                 &modern_call(),
             ),
-            Shape::Rest => post("/v1/tools/call", &[], &rest_call()),
+            Shape::Rest => post("/v1/tools/call", &[&key], &rest_call()),
         })
     }
+}
+
+/// The header that carries a key.
+#[must_use]
+pub fn bearer(key: &str) -> String {
+    format!("Authorization: Bearer {key}")
 }
 
 fn text() -> String {
@@ -164,7 +223,7 @@ fn post(path: &str, headers: &[&str], body: &str) -> Vec<u8> {
          Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
         body.len()
     );
-    for header in headers {
+    for header in headers.iter().filter(|header| !header.is_empty()) {
         head.push_str(header);
         head.push_str("\r\n");
     }
@@ -173,16 +232,16 @@ fn post(path: &str, headers: &[&str], body: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// `initialize` and `notifications/initialized`; the answer is the session id.
+/// `initialize` and `notifications/initialized`; the answer is the session id. `key` is a header, or empty.
 ///
 /// # Errors
 /// The server refuses, or gives no session.
-pub async fn open_session(connection: &mut Connection) -> Result<String> {
+pub async fn open_session(connection: &mut Connection, key: &str) -> Result<String> {
     let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {},
         "clientInfo": {"name": "load", "version": "1.0.0"}}});
     let answer = connection
-        .exchange(&post("/mcp", &[], &initialize.to_string()))
+        .exchange(&post("/mcp", &[key], &initialize.to_string()))
         .await?;
     if answer.status != 200 {
         return Err(format!(
@@ -199,7 +258,7 @@ pub async fn open_session(connection: &mut Connection) -> Result<String> {
     let header = format!("Mcp-Session-Id: {session}");
     let request = post(
         "/mcp",
-        &["MCP-Protocol-Version: 2025-11-25", &header],
+        &["MCP-Protocol-Version: 2025-11-25", &header, key],
         &initialized,
     );
     let answer = connection.exchange(&request).await?;

@@ -52,7 +52,7 @@ pub async fn run(targets: &[Target], options: &Options) -> Result<()> {
     for round in 1..=options.rounds {
         for (target, turns) in targets.iter().zip(&mut turns) {
             let turn = turn(*target, &start, options).await?;
-            println!("round {round}: {:<10} {:>8.0} req/s", target.name, turn.rate);
+            println!("round {round}: {:<12} {:>8.0} req/s", target.name, turn.rate);
             turns.push(turn);
         }
     }
@@ -62,12 +62,16 @@ pub async fn run(targets: &[Target], options: &Options) -> Result<()> {
 
 /// A fresh server for every turn: no target inherits another's heap.
 async fn turn(target: Target, start: &Start, options: &Options) -> Result<Turn> {
-    let server = Server::start(target.program, start).await?;
+    let start = Start {
+        guards: target.guards,
+        ..start.clone()
+    };
+    let server = Server::start(target.program, &start).await?;
     let begin = Instant::now() + WARM_UP;
     let end = begin + Duration::from_secs_f64(options.seconds);
     let mut connections = JoinSet::new();
     for number in 0..options.connections {
-        connections.spawn(drive(target, server.address, number, Until::Time(begin, end)));
+        connections.spawn(drive(target, server.site(), number, Until::Time(begin, end)));
     }
     tokio::time::sleep_until(begin.into()).await;
     let (cpu_before, measured_from) = (server.cpu()?, Instant::now());
@@ -94,12 +98,12 @@ async fn turn(target: Target, start: &Start, options: &Options) -> Result<Turn> 
 }
 
 /// Of sorted latencies in 100 ns, in microseconds.
-fn percentile(sorted: &[u32], fraction: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[u32], fraction: f64) -> f64 {
     let index = ((sorted.len() as f64 - 1.0) * fraction).round() as usize;
     f64::from(sorted[index]) / 10.0
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -109,7 +113,7 @@ fn print_table(targets: &[Target], turns: &[Vec<Turn>], options: &Options) {
         "\n{} connections, {} rounds of {} s, medians; server on core 0, load on core 1",
         options.connections, options.rounds, options.seconds
     );
-    println!("| target | req/s | p50 us | p99 us | CPU us/req | RSS MiB | vs hyper | vs rmcp |");
+    println!("| target | req/s | p50 us | p99 us | CPU us/req | RSS MiB | vs hyper | vs rival |");
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     let rate_of = |name: &str| {
         let index = targets.iter().position(|target| target.name == name)?;
@@ -143,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_and_medians_are_of_the_values_given() {
+    pub(crate) fn percentiles_and_medians_are_of_the_values_given() {
         let sorted: Vec<u32> = (1..=100).map(|value| value * 10).collect();
         assert!((percentile(&sorted, 0.99) - 99.0).abs() < 0.01);
         assert!((percentile(&sorted, 0.0) - 1.0).abs() < 0.01);

@@ -4,9 +4,12 @@
 
 mod commands;
 mod endings;
+mod journal;
 mod orphans;
+mod otlp;
 mod parity;
 mod rmcp;
+mod rules;
 mod serving;
 mod stdio;
 mod support;

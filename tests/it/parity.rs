@@ -1,11 +1,13 @@
 //! The same policies through every door: one table of cases, and the same answers from stdio, MCP over HTTP in both
 //! eras, and REST. And what was decided is in the audit log, once for each call.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::rules::IN_THE_TABLE;
 use crate::support::{Answer, Door, LEGACY, MODERN, Served, Session, eventually, ferromcp, finish};
 
 /// Tenants, their keys, and a directory for the audit log.
@@ -14,7 +16,11 @@ struct Setup {
     keys: Vec<(&'static str, String)>,
 }
 
-const TENANTS: [&str; 6] = ["open", "narrow", "slow", "spent", "gone", "actor"];
+const TENANTS: [&str; 9] = [
+    "open", "narrow", "slow", "spent", "gone", "actor", "denied", "thrifty", "busy",
+];
+/// Calls of one client in an hour.
+const CLIENT_CALLS: usize = 20;
 
 impl Setup {
     fn new() -> Self {
@@ -26,6 +32,9 @@ impl Setup {
             "spent": { "quotas": { "tool_calls": "1/h" } },
             "gone": { "suspended": true },
             "actor": { "acts_for": ["narrow"] },
+            "denied": { "tools": { "deny": ["ec*"] } },
+            "thrifty": { "quotas": { "bytes": "1KiB/h" } },
+            "busy": {},
         });
         let keys = TENANTS.map(|tenant| {
             let made = finish(ferromcp(["keys", "new", tenant, "--json"]), "");
@@ -38,6 +47,7 @@ impl Setup {
             "builtin": { "files": { "roots": ["data"], "write": true } },
             "tenants": tenants,
             "auth": { "anonymous": "refuse" },
+            "limits": { "rate": format!("{CLIENT_CALLS}/h"), "tools": { "write_file": { "rate": "1/h" } } },
             "audit": { "file": "audit", "arguments": "store" },
         });
         std::fs::write(directory.path().join("ferromcp.yaml"), config.to_string()).unwrap();
@@ -237,29 +247,44 @@ fn open_session(door: &Door, key: Option<&str>) -> Result<String, u16> {
         .ok_or(answer.status)
 }
 
+/// Rules that callers are not told, so that what is denied looks unknown.
+const RECORDED_ONLY: [&str; 2] = ["acl.tool.default", "acl.tool.deny"];
+
+/// An array in an array, and so on.
+fn nested(depth: usize) -> Value {
+    let inner = (0..depth).fold(json!(1), |inner, _| json!([inner]));
+    json!({ "msg": inner })
+}
+
 /// Runs all cases through one kind of door, each tenant on a server of its own kind of way.
 fn through(door: &str, setup: &Setup, way: impl Fn(&str) -> Way) {
     let echo = json!({ "msg": "hello" });
     let write = json!({ "path": "a.txt", "content": "x" });
     let traversal = json!({ "path": "../../../../etc/passwd" });
-    let cases: [(&str, &str, &Value, &str, Option<&str>); 12] = [
+    let (deep, long) = (nested(30), json!({ "msg": vec![1; 10_001] }));
+    let (wrong, huge) = (json!({ "msg": 5 }), json!({ "msg": "x".repeat(200_000) }));
+    let large = json!({ "msg": "x".repeat(700) });
+    let mut cases: Vec<(&str, &str, &Value, &str, Option<&str>)> = vec![
         ("open", "echo", &echo, "ok", None),
         ("open", "write_file", &write, "ok", None),
+        (
+            "open",
+            "write_file",
+            &write,
+            "rate_limited",
+            Some("limit.rate.tool"),
+        ),
+        ("open", "echo", &deep, "invalid_arguments", Some("limit.depth")),
+        ("open", "echo", &long, "invalid_arguments", Some("limit.items")),
         ("open", "nothing", &echo, "tool_not_found", None),
         (
             "open",
             "echo",
-            &json!({ "msg": 5 }),
+            &wrong,
             "invalid_arguments",
             Some("schema.arguments"),
         ),
-        (
-            "open",
-            "echo",
-            &json!({ "msg": "x".repeat(200_000) }),
-            "invalid_arguments",
-            Some("limit.string"),
-        ),
+        ("open", "echo", &huge, "invalid_arguments", Some("limit.string")),
         (
             "open",
             "read_file",
@@ -273,10 +298,24 @@ fn through(door: &str, setup: &Setup, way: impl Fn(&str) -> Way) {
         ("slow", "echo", &echo, "rate_limited", Some("limit.rate.tenant")),
         ("spent", "echo", &echo, "ok", None),
         ("spent", "echo", &echo, "quota_exceeded", Some("quota.tool_calls")),
+        ("denied", "echo", &echo, "tool_not_found", None),
+        ("thrifty", "echo", &large, "ok", None),
+        ("thrifty", "echo", &large, "quota_exceeded", Some("quota.bytes")),
     ];
+    cases.extend(std::iter::repeat_n(
+        ("busy", "echo", &echo, "ok", None),
+        CLIENT_CALLS,
+    ));
+    cases.push(("busy", "echo", &echo, "rate_limited", Some("limit.rate.client")));
+    let in_the_table: BTreeSet<&str> = cases
+        .iter()
+        .filter_map(|case| case.4)
+        .chain(RECORDED_ONLY)
+        .collect();
+    assert_eq!(in_the_table, IN_THE_TABLE.iter().copied().collect());
     let before = setup.audited().len();
     let mut current: Option<(&str, Way)> = None;
-    for (tenant, tool, arguments, code, rule) in cases {
+    for &(tenant, tool, arguments, code, rule) in &cases {
         // One at a time: the processes of stdio share the audit log.
         if current.as_ref().is_none_or(|(id, _)| *id != tenant) {
             drop(current.take());
@@ -311,6 +350,7 @@ fn through(door: &str, setup: &Setup, way: impl Fn(&str) -> Way) {
         .iter()
         .map(|(tenant, tool, _, code, rule)| match (*tenant, *tool) {
             ("narrow", "write_file") => (tenant, "permission_denied", Some("acl.tool.default")),
+            ("denied", _) => (tenant, "permission_denied", Some("acl.tool.deny")),
             _ => (tenant, *code, *rule),
         })
         .chain([

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{Entry, Filter};
 use crate::error::{ConfigError, NotRecorded, OpenError, Unavailable};
+use crate::journal::Journal;
 use crate::key::{PublicKey, SigningKey};
 use crate::line::{Chain, StoredArgs};
 use crate::log::{Log, LogLimits};
@@ -19,7 +20,7 @@ use crate::recent::Recent;
 use crate::record::{CopyRule, HEADER, Prepared, Record};
 use crate::recover::{self, Found};
 use crate::redact::SecretKeys;
-use crate::sink::Sink;
+use crate::sink::{Sink, Tap};
 use crate::storage::{Directory, Storage};
 use crate::wait::{self, Durable};
 use crate::writer::Writer;
@@ -72,6 +73,8 @@ pub struct Config {
     /// Second output: gets the same lines, and never slows the log down. A sink that
     /// does not keep up loses lines, counted and marked.
     pub sink: Option<Box<dyn Write + Send>>,
+    /// Further outputs, which take the same lines and send them elsewhere.
+    pub taps: Vec<Box<dyn Tap>>,
     /// Records in the ring of the recent past: up to 10,000,000; 0 for no ring.
     pub ring_records: usize,
     /// Bytes in it: 4 KiB to 4 GiB.
@@ -115,6 +118,7 @@ impl Config {
             dir: dir.map(Path::to_owned),
             sign_key: None,
             sink: None,
+            taps: Vec::new(),
             ring_records: 10_000,
             ring_bytes: 16 << 20,
             queue_bytes: 16 << 20,
@@ -180,7 +184,7 @@ pub struct Health {
     pub dropped: u64,
     /// Failed attempts to write, since the start.
     pub failures: u64,
-    /// Lines the second output lost, since the start.
+    /// Lines that other outputs lost, since the start.
     pub sink_dropped: u64,
 }
 
@@ -243,12 +247,13 @@ impl Audit {
             move |error: io::Error| OpenError::Io { dir, what, error }
         };
         let opened = open_store(&mut config)?;
-        let (chain, store, found) = match opened {
-            Some(opened) => (opened.chain, Some(opened.store), opened.found),
-            None => (Chain::START, None, Found::Nothing),
+        let (chain, store, found, interrupted) = match opened {
+            Some(opened) => (opened.chain, Some(opened.store), opened.found, opened.interrupted),
+            None => (Chain::START, None, Found::Nothing, Journal::default()),
         };
         let public_key = store.as_ref().map(|store| store.key.public_key());
-        let log = Log::new(chain, store, stored, config.sink.is_some());
+        let tapped = config.sink.is_some() || !config.taps.is_empty();
+        let log = Log::new(chain, store, stored, tapped);
         let mut writer = Writer::new(
             Arc::clone(&queue),
             Arc::clone(&recent),
@@ -260,6 +265,7 @@ impl Audit {
             let sink = Sink::start(output, Arc::clone(&queue)).map_err(start_failed("starting a thread"))?;
             writer.set_sink(sink);
         }
+        writer.set_taps(config.taps);
         let cut = match found {
             Found::Nothing | Found::Closed => None,
             Found::Unclosed { bytes, side } => {
@@ -273,7 +279,7 @@ impl Audit {
             }
         };
         writer
-            .begin(cut)
+            .begin(cut, &interrupted)
             .map_err(start_failed("writing the first record"))?;
         let thread = std::thread::Builder::new()
             .name("audit".into())

@@ -83,9 +83,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut out = Vec::new();
-    text::timestamp(&mut out, text::micros(*time));
-    serializer.serialize_str(&String::from_utf8_lossy(&out))
+    serializer.serialize_str(&text::time_string(*time))
 }
 
 /// A line as JSON. Members this version does not know are passed over.
@@ -124,7 +122,10 @@ struct Line<'a> {
 impl Entry {
     /// Reads a line of the log, without its end. Does not check its hash: that is
     /// [`verify`](crate::verify())'s.
-    pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// It is no line of a log; says why.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
         let line: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         let time = text::parse_timestamp(line.time.as_bytes())
             .ok_or_else(|| format!("`{}` is no time of this log", line.time))?;

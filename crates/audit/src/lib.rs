@@ -29,9 +29,11 @@
 //! - `seq`: 1 for the first record ever, one more each time, without a gap and over all segments.
 //!   The order is the writer's: records of one thread keep theirs.
 //! - `time`: RFC 3339, UTC, always 27 characters. The caller's clock; may go back.
-//! - `kind`: `call`, `admin`, `reload`, `marker`; the log's own are `start`, `recovery` (after a stop without a
-//!   close; `count` bytes were cut), `dropped` (`count` records found no room), `resumed` (after a failure
-//!   that `note` names), `retention` (`count` segments go) and `checkpoint`.
+//! - `kind`: `call`, `admin`, `reload`, `marker`, `begin` (a call is about to be carried out; repeated at the beginning of a
+//!   segment while it runs); the log's own are `start`, `recovery` (after a stop without a close; `count` bytes were cut),
+//!   `interrupted` (the call with this `request_id` began before the start and has no end: it may have run; with `count`, so
+//!   many more), `dropped` (`count` records found no room), `resumed` (after a failure that `note` names), `retention`
+//!   (`count` segments go) and `checkpoint`.
 //! - `args_sha256`: over the bytes of the arguments as received. `args`: their text, redacted and bounded,
 //!   as a string; if nothing was redacted or cut, its SHA-256 is `args_sha256`.
 //! - `prev`: the `hash` of the record before, in any segment; 64 zeros for record 1.
@@ -80,6 +82,7 @@ mod clock;
 mod entry;
 mod error;
 mod head;
+mod journal;
 mod key;
 mod line;
 mod lines;
@@ -107,6 +110,7 @@ pub use queue::Ticket;
 pub use read::{Entries, ReadError, query, tail};
 pub use record::{Decision, Kind, MAX_FIELD_BYTES, Record};
 pub use redact::{DEFAULT_SECRET_KEYS, NOT_JSON, REDACTED, SecretKeys};
+pub use sink::Tap;
 pub use storage::{Directory, LogFile, Storage};
 pub use verify::{Anchor, Bad, Fault, Report, VerifyError, VerifyOptions, verify};
 pub use wait::Durable;

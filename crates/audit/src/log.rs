@@ -102,6 +102,8 @@ pub(crate) struct Log {
     scratch: Vec<u8>,
     /// Copies of the lines for the second output.
     tap: Option<Vec<u8>>,
+    /// What the open segment repeats of the one before, in records and bytes: no reason to begin another one.
+    carried: (u64, u64),
     store: Option<Store>,
 }
 
@@ -115,6 +117,7 @@ impl Log {
             stored,
             scratch: Vec::new(),
             tap: tap.then(Vec::new),
+            carried: (0, 0),
             store,
         }
     }
@@ -126,6 +129,14 @@ impl Log {
             .append(&mut self.pending, record, self.stored.as_ref(), &mut self.scratch);
         self.copy_to_tap(start);
         digest
+    }
+
+    /// Appends what a new segment repeats of the one before.
+    pub(crate) fn carry(&mut self, record: &Copied<'_>) {
+        let before = self.pending.len();
+        self.append(record);
+        self.carried.0 += 1;
+        self.carried.1 += (self.pending.len() - before) as u64;
     }
 
     /// Appends a checkpoint, where there is a key to sign it with.
@@ -224,10 +235,10 @@ impl Log {
         let Some(store) = &self.store else {
             return false;
         };
-        let bytes = store.length + self.pending.len() as u64;
+        let bytes = (store.length + self.pending.len() as u64).saturating_sub(self.carried.1);
         let age = Duration::from_micros(age_us.saturating_sub(store.began_us));
         // Its own start and a checkpoint are no reason to begin another one.
-        let has_records = self.chain.seq > store.first + 1;
+        let has_records = self.chain.seq > store.first + 1 + self.carried.0;
         has_records && (bytes >= store.limits.segment_bytes || age >= store.limits.segment_age)
     }
 
@@ -262,6 +273,7 @@ impl Log {
         store.first = first;
         store.length = 0;
         store.began_us = age_us;
+        self.carried = (0, 0);
         Ok(())
     }
 

@@ -30,6 +30,9 @@ pub enum Kind {
     Reload,
     /// Anything else that the log has to show: start, drain, shutdown.
     Marker,
+    /// A call that may have effects is about to be carried out. If its [`Call`](Self::Call) record, with the same request
+    /// id, is missing after a crash, the next start says that it may have run.
+    Begin,
 }
 
 /// What policy said.
@@ -144,10 +147,14 @@ pub(crate) enum LineKind {
     Resumed,
     /// Old segments go away.
     Retention,
+    /// A call is about to be carried out.
+    Begin,
+    /// A call began before the log was opened and has no end.
+    Interrupted,
 }
 
 impl LineKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Call,
         Self::Admin,
         Self::Reload,
@@ -157,6 +164,8 @@ impl LineKind {
         Self::Dropped,
         Self::Resumed,
         Self::Retention,
+        Self::Begin,
+        Self::Interrupted,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -170,6 +179,8 @@ impl LineKind {
             Self::Dropped => "dropped",
             Self::Resumed => "resumed",
             Self::Retention => "retention",
+            Self::Begin => "begin",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -181,6 +192,7 @@ impl From<Kind> for LineKind {
             Kind::Admin => Self::Admin,
             Kind::Reload => Self::Reload,
             Kind::Marker => Self::Marker,
+            Kind::Begin => Self::Begin,
         }
     }
 }
@@ -411,6 +423,13 @@ impl<'a> Copied<'a> {
     pub(crate) fn request_id(&self) -> Option<&'a [u8]> {
         let id = &self.bytes[48..64];
         id.iter().any(|byte| *byte != 0).then_some(id)
+    }
+
+    /// The request id as it is copied; all zeros when there is none.
+    pub(crate) fn id(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.bytes[48..64]);
+        id
     }
 
     pub(crate) fn trace_id(&self) -> Option<&'a [u8]> {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::head::{HEAD, Head, HeadFault, MAX_HEAD};
+use crate::journal::Journal;
 use crate::key::{PublicKey, SigningKey};
 use crate::line::{Chain, LineFault, Parts};
 use crate::lines::{Line, Lines};
@@ -27,6 +28,8 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) chain: Chain,
     pub(crate) found: Found,
+    /// Calls that began and have no end.
+    pub(crate) interrupted: Journal,
 }
 
 /// How the last writer left the log.
@@ -134,6 +137,7 @@ fn recover(mut storage: Box<dyn Storage>, key: SigningKey, limits: LogLimits, no
             side,
         }
     };
+    let interrupted = interrupted(storage.as_ref(), &found, &firsts, (first, tail.good))?;
     let store = Store {
         storage,
         key,
@@ -156,7 +160,21 @@ fn recover(mut storage: Box<dyn Storage>, key: SigningKey, limits: LogLimits, no
         store,
         chain: tail.chain,
         found,
+        interrupted,
     })
+}
+
+/// Calls without an end. `open` is the last segment and how much of it is in order.
+fn interrupted(storage: &dyn Storage, found: &Found, firsts: &[u64], open: (u64, u64)) -> Step<Journal> {
+    let mut calls = Journal::default();
+    // A segment repeats what was running at its beginning; only a crash can leave one without all of it.
+    if let (Found::Unclosed { .. }, [.., before, _]) = (found, firsts) {
+        let name = segment_name(*before);
+        at(&name, calls.read(storage, &name, u64::MAX))?;
+    }
+    let name = segment_name(open.0);
+    at(&name, calls.read(storage, &name, open.1))?;
+    Ok(calls)
 }
 
 /// A rotation that a crash or an error stopped leaves an empty segment.

@@ -11,6 +11,14 @@ use crate::queue::Queue;
 /// Bytes that may wait for the sink.
 const MAX_PENDING: usize = 8 << 20;
 
+/// An output beside the log that takes lines and never waits: for what sends them elsewhere. Dropped when the log is closed;
+/// may then take a bounded time for what it still has.
+pub trait Tap: Send {
+    /// Takes whole lines, each ended by `\n`, and returns how many it had no room for. Called on the thread of the log: must
+    /// not block.
+    fn take(&mut self, lines: &[u8]) -> u64;
+}
+
 #[derive(Debug)]
 pub(crate) struct Sink {
     shared: Arc<Shared>,

@@ -34,6 +34,13 @@ pub(crate) fn timestamp(out: &mut Vec<u8>, micros: u64) {
     out.extend_from_slice(&text);
 }
 
+/// [`timestamp`] as a text of its own.
+pub(crate) fn time_string(time: SystemTime) -> String {
+    let mut out = Vec::with_capacity(TIME_LEN);
+    timestamp(&mut out, micros(time));
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// The reverse of [`timestamp`]: only that one form is read.
 pub(crate) fn parse_timestamp(text: &[u8]) -> Option<u64> {
     if text.len() != TIME_LEN {

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Unavailable;
+use crate::journal::Journal;
 use crate::log::{Log, LogLimits};
 use crate::queue::Queue;
 use crate::recent::{Batch, Recent};
 use crate::record::{Copied, Kind, LineKind, Prepared, Record};
-use crate::sink::Sink;
+use crate::sink::{Sink, Tap};
 use crate::text;
 
 /// Lines that may wait to become durable, in bytes; more are only taken after a commit.
@@ -25,6 +26,9 @@ pub(crate) struct Writer {
     recent: Arc<Recent>,
     log: Log,
     sink: Option<Sink>,
+    taps: Vec<Box<dyn Tap>>,
+    /// Calls that began and have not ended.
+    open: Journal,
     clock: Arc<dyn Clock>,
     limits: LogLimits,
     batch: Batch,
@@ -68,6 +72,8 @@ impl Writer {
             recent,
             log,
             sink: None,
+            taps: Vec::new(),
+            open: Journal::default(),
             limits,
             batch: Batch::default(),
             start,
@@ -87,12 +93,17 @@ impl Writer {
         self.sink = Some(sink);
     }
 
-    /// The first records of this run, durable.
-    pub(crate) fn begin(&mut self, cut: Option<(u64, String)>) -> io::Result<()> {
+    pub(crate) fn set_taps(&mut self, taps: Vec<Box<dyn Tap>>) {
+        self.taps = taps;
+    }
+
+    /// The first records of this run, durable: what was cut, and which calls began before it and have no end.
+    pub(crate) fn begin(&mut self, cut: Option<(u64, String)>, interrupted: &Journal) -> io::Result<()> {
         if let Some((bytes, note)) = cut {
             self.own(LineKind::Recovery, bytes, &note);
         }
         self.own(LineKind::Start, 0, "ferromcp-audit v1");
+        self.tell_interrupted(interrupted);
         self.log.checkpoint(self.now.wall_us, "open");
         self.log.set_time(self.now.wall_us);
         self.log.sync()?;
@@ -175,7 +186,20 @@ impl Writer {
     fn append(&mut self, record: &Copied<'_>) {
         let digest = self.log.append(record);
         let seq = self.log.chain.seq;
-        self.recent.add(&mut self.batch, seq, record, digest.as_ref());
+        match record.kind() {
+            // The ring is of what has ended.
+            LineKind::Begin => {
+                let mut kept = Vec::new();
+                record.keep(&mut kept, digest.as_ref());
+                self.open.begin(record.id(), &kept);
+            }
+            kind => {
+                if kind == LineKind::Call && !self.open.is_empty() {
+                    self.open.end(&record.id());
+                }
+                self.recent.add(&mut self.batch, seq, record, digest.as_ref());
+            }
+        }
         self.uncommitted.get_or_insert(self.now.monotonic);
         if self.log.unsigned() >= u64::from(self.limits.checkpoint_records) {
             self.log.checkpoint(self.now.wall_us, "count");
@@ -191,10 +215,54 @@ impl Writer {
             note: Some(note),
             ..Record::new(Kind::Marker, text::from_micros(self.now.wall_us), "audit", "ok")
         };
+        self.own_record(kind, count, &record);
+    }
+
+    fn own_record(&mut self, kind: LineKind, count: u64, record: &Record<'_>) {
         let mut bytes = Vec::new();
-        Prepared::own(&record, kind, count, self.queue.rule).copy(&mut bytes);
+        Prepared::own(record, kind, count, self.queue.rule).copy(&mut bytes);
         if let Some((record, _)) = Copied::split(&bytes) {
             self.append(&record);
+        }
+    }
+
+    /// One record for each call of which nobody can say whether it ran.
+    fn tell_interrupted(&mut self, interrupted: &Journal) {
+        let mut told = 0u64;
+        for call in interrupted.entries() {
+            let began = text::time_string(call.time);
+            let note = format!("it began at {began} and the server ended before it did: it may have run");
+            let id = |hex: &Option<String>| hex.as_ref().and_then(|hex| text::unhex::<16>(hex.as_bytes()));
+            let record = Record {
+                request_id: id(&call.request_id).unwrap_or_default(),
+                trace_id: id(&call.trace_id),
+                tenant: call.tenant.as_deref(),
+                principal: call.principal.as_deref(),
+                client: call.client.as_deref(),
+                method: call.method.as_deref(),
+                tool: call.tool.as_deref(),
+                source: call.source.as_deref(),
+                note: Some(&note),
+                ..Record::new(
+                    Kind::Marker,
+                    text::from_micros(self.now.wall_us),
+                    call.door.as_deref().unwrap_or("audit"),
+                    "interrupted",
+                )
+            };
+            self.own_record(LineKind::Interrupted, 0, &record);
+            told += 1;
+        }
+        if interrupted.beyond > 0 {
+            let note = "so many calls more began and have no end: they may have run";
+            self.own(LineKind::Interrupted, interrupted.beyond, note);
+        }
+        if told > 0 {
+            let calls = told + interrupted.beyond;
+            tracing::warn!(
+                calls,
+                "calls were running when the server ended: they may have run; see kind `interrupted` in the audit log"
+            );
         }
     }
 
@@ -202,6 +270,16 @@ impl Writer {
         self.log.set_time(self.now.wall_us);
         if let Err(error) = self.log.rotate(self.now.wall_us, self.now.age_us) {
             self.fail(&error);
+            return;
+        }
+        // Whoever opens the log after a crash looks for calls without an end in the last two segments only.
+        for call in self.open.records() {
+            if let Some((record, _)) = Copied::split(call) {
+                self.log.carry(&record);
+            }
+        }
+        if !self.open.is_empty() {
+            self.uncommitted.get_or_insert(self.now.monotonic);
         }
     }
 
@@ -311,10 +389,13 @@ impl Writer {
     /// Shows what was taken: to the ring, the second output, the counters.
     fn show(&mut self) {
         self.recent.show(&mut self.batch);
-        let sink = self.sink.as_ref();
+        let (sink, taps, counts) = (self.sink.as_ref(), &mut self.taps, &self.queue.counts);
         self.log.tapped(|lines| {
             if let Some(sink) = sink {
                 sink.push(lines);
+            }
+            for tap in taps.iter_mut().filter(|_| !lines.is_empty()) {
+                counts.sink_dropped.fetch_add(tap.take(lines), Ordering::Relaxed);
             }
         });
         self.queue

@@ -16,6 +16,7 @@ mod exit;
 mod files;
 mod jwks;
 mod keys;
+mod otlp;
 mod serve;
 mod why;
 

@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let audit = match build::audit(&config)? {
         Some((audit, writer)) => {
             records.audit = Some(audit);
+            records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
             Some(writer)
         }
         None => None,

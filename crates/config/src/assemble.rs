@@ -450,6 +450,11 @@ fn stdio_transport(fields: &mut Fields) -> Option<Transport> {
 }
 
 fn http_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Transport> {
+    endpoint(fields, "url", problems).map(Transport::Http)
+}
+
+/// The URL in `key`, and `headers`.
+fn endpoint(fields: &mut Fields, key: &str, problems: &mut Problems) -> Option<Endpoint> {
     let headers = fields.table("headers");
     let mut seen: HashMap<String, &str> = HashMap::new();
     for (name, checked) in &headers {
@@ -466,7 +471,7 @@ fn http_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Transp
             );
         }
     }
-    let text = fields.text("url")?;
+    let text = fields.text(key)?;
     let Parsed::Url(url) = text.parsed else {
         return None;
     };
@@ -482,11 +487,11 @@ fn http_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Transp
             bare.into()
         }
     };
-    Some(Transport::Http(Endpoint {
+    Some(Endpoint {
         url: *url,
         shown,
         headers: secrets(headers),
-    }))
+    })
 }
 
 fn secrets(entries: Vec<(String, Checked)>) -> Vec<(String, Secret)> {

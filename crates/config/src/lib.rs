@@ -39,8 +39,8 @@ mod tests;
 
 pub use import::{Imported, Note, import};
 pub use model::{
-    AccessList, ActsFor, Anonymous, Audit, AuditLog, Auth, Builtin, ByteRate, Command, Config, Effect,
-    Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log,
+    AccessList, ActsFor, Anonymous, Audit, AuditLog, AuditOtlp, Auth, Builtin, ByteRate, Command, Config,
+    Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log,
     LogFormat, LogLevel, OnError, OnFull, OutputRedaction, PatternAction, PatternExemption, Patterns,
     PoolSettings, Quotas, Rate, ResourceLimits, Sessions, SignKey, Supervisor, Tenant, ToolFilter, Transport,
     Upstream, Validation,

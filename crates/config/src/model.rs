@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::secret::Secret;
 
-pub use audit::{Audit, AuditLog, Keep, OnError, OnFull, SignKey};
+pub use audit::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};

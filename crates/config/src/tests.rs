@@ -128,6 +128,8 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         ["limits", "global", "burst"] => vec![(vec!["limits", "global", "rate"], "5/s")],
         ["limits", "tenant", "burst"] => vec![(vec!["limits", "tenant", "rate"], "5/s")],
         ["limits", "tools", _, "burst"] => vec![(vec!["limits", "tools", "id", "rate"], "5/s")],
+        ["audit", "otlp", "endpoint"] => vec![],
+        ["audit", "otlp", _] => vec![(vec!["audit", "otlp", "endpoint"], "\"http://localhost\"")],
         ["audit", "max_arguments"] => vec![(vec!["audit", "arguments"], "store")],
         ["audit", "keep", "size"] => vec![
             (vec!["audit", "file"], "src"),
@@ -135,7 +137,7 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         ],
         [
             "audit",
-            "on_full" | "on_error" | "sign_key" | "rotate" | "keep" | "commit_delay",
+            "on_full" | "on_error" | "sign_key" | "rotate" | "keep" | "commit_delay" | "journal",
             ..,
         ] => {
             vec![(vec!["audit", "file"], "src")]

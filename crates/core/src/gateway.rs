@@ -151,6 +151,11 @@ impl Gateway {
             arguments: &arguments,
             deadline: &deadline,
         };
+        if target.has_effects()
+            && let Some(begun) = recorder.begin(&principal, &target.source.name)
+        {
+            begun.await?;
+        }
         let reply = stage::dispatch(&target, context).await?;
         let reply = stage::check_output(snapshot, call, &target, reply)?;
         stage::outgoing(snapshot, &principal, reply.size());

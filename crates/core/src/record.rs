@@ -1,5 +1,7 @@
 //! The record that every call ends in, whatever way it ends.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -73,6 +75,34 @@ pub struct CallRecord<'a> {
     pub bytes_out: usize,
 }
 
+/// A call that may have effects, before it does.
+#[derive(Clone, Debug)]
+pub struct CallStart<'a> {
+    /// Now.
+    pub time: SystemTime,
+    /// Its id; its [`CallRecord`] has the same.
+    pub request_id: RequestId,
+    /// Where it came in.
+    pub door: Door,
+    /// Who calls.
+    pub principal: &'a Principal,
+    /// The caller's program.
+    pub client: Option<&'a str>,
+    /// What is wanted.
+    pub operation: Operation,
+    /// Of what.
+    pub name: &'a str,
+    /// Name of the source.
+    pub source: &'a str,
+    /// Raw arguments.
+    pub arguments: Option<&'a str>,
+    /// W3C `traceparent` of the request, as raw JSON.
+    pub traceparent: Option<&'a str>,
+}
+
+/// What a call with effects waits for before it is carried out.
+pub type Begun<'a> = Pin<Box<dyn Future<Output = Result<(), CallError>> + Send + 'a>>;
+
 /// Takes records. Called on the call path: must only enqueue.
 pub trait Observer: Send + Sync + 'static {
     /// Asked before every call whether its record can be taken. An observer whose records must not be
@@ -80,6 +110,13 @@ pub trait Observer: Send + Sync + 'static {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let _ = cx;
         Poll::Ready(Ok(()))
+    }
+
+    /// A call that may have effects has passed all checks and is about to be handed to its source. An observer that keeps a
+    /// journal makes it wait until that is written, or refuses it.
+    fn call_begins<'a>(&'a self, start: &CallStart<'_>) -> Option<Begun<'a>> {
+        let _ = start;
+        None
     }
 
     /// A call ended.
@@ -118,6 +155,22 @@ impl<'a> Recorder<'a> {
             source: None,
             done: false,
         }
+    }
+
+    /// What to wait for before the call is carried out.
+    pub(crate) fn begin(&self, principal: &Principal, source: &str) -> Option<Begun<'a>> {
+        self.observer.call_begins(&CallStart {
+            time: SystemTime::now(),
+            request_id: self.request_id,
+            door: self.call.door,
+            principal,
+            client: self.call.client.name(),
+            operation: self.call.operation,
+            name: self.call.name,
+            source,
+            arguments: self.call.arguments,
+            traceparent: self.call.meta.traceparent,
+        })
     }
 
     pub(crate) fn finish(

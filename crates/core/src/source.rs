@@ -18,6 +18,13 @@ pub trait Source: Send + Sync + 'static {
     /// Carries out a call for an item that this source listed. Must not block the thread.
     fn call<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a>;
 
+    /// Whether a call of this tool (by its own name) may change something that a second one would change again. `hinted` is
+    /// what its annotations say; a source that knows better says so here.
+    fn has_effects(&self, tool: &str, hinted: bool) -> bool {
+        let _ = tool;
+        hinted
+    }
+
     /// Somebody started (`true`) or stopped (`false`) watching a resource of this source. Called
     /// on the first watcher and after the last.
     fn watch(&self, uri: &str, on: bool) {

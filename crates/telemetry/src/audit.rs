@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ferromcp_audit::{Audit, Decision, Kind, Record};
-use ferromcp_core::record::Ending;
+use ferromcp_core::record::{Begun, CallStart, Ending};
 use ferromcp_core::{CallError, CallRecord, ErrorCode, Observer};
 
 use crate::call_log::CallLog;
@@ -16,6 +16,8 @@ pub struct Records {
     pub log: Option<CallLog>,
     /// One audit record.
     pub audit: Option<Audit>,
+    /// A durable audit record also before a call that may have effects.
+    pub journal: bool,
 }
 
 impl Observer for Records {
@@ -24,14 +26,19 @@ impl Observer for Records {
         let Some(audit) = &self.audit else {
             return Poll::Ready(Ok(()));
         };
-        Poll::Ready(audit.admit().map_err(|unavailable| {
-            tracing::error!(reason = %unavailable, "a call was refused because the audit log cannot be written");
-            CallError::new(
-                ErrorCode::Unavailable,
-                "the audit log of this server cannot be written, so it takes no calls; its operator has been told",
-            )
-            .with_rule("audit.unavailable")
-            .with_retry_after(Duration::from_secs(5))
+        Poll::Ready(admit(audit))
+    }
+
+    fn call_begins<'a>(&'a self, start: &CallStart<'_>) -> Option<Begun<'a>> {
+        let audit = self.audit.as_ref().filter(|_| self.journal)?;
+        let ticket = audit.record(&begun(start));
+        Some(Box::pin(async move {
+            let written = match ticket {
+                Ok(ticket) => audit.durable(ticket).await.is_ok(),
+                Err(_) => false,
+            };
+            // Where records cannot be written, the policy decides whether calls go on without.
+            if written { Ok(()) } else { admit(audit) }
         }))
     }
 
@@ -43,6 +50,35 @@ impl Observer for Records {
             // What was not taken is counted by the log, which says so when it can.
             let _ = audit.record(&audited(record));
         }
+    }
+}
+
+fn admit(audit: &Audit) -> Result<(), CallError> {
+    audit.admit().map_err(|unavailable| {
+        tracing::error!(reason = %unavailable, "a call was refused because the audit log cannot be written");
+        CallError::new(
+            ErrorCode::Unavailable,
+            "the audit log of this server cannot be written, so it takes no calls; its operator has been told",
+        )
+        .with_rule("audit.unavailable")
+        .with_retry_after(Duration::from_secs(5))
+    })
+}
+
+fn begun<'a>(start: &CallStart<'a>) -> Record<'a> {
+    Record {
+        request_id: start.request_id.to_bytes(),
+        trace_id: start.traceparent.and_then(trace_id),
+        tenant: Some(&*start.principal.tenant),
+        principal: Some(&*start.principal.name),
+        client: start.client,
+        method: Some(start.operation.method()),
+        tool: Some(start.name),
+        source: Some(start.source),
+        args: start.arguments,
+        decision: Some(Decision::Allow),
+        bytes_in: start.arguments.map_or(0, str::len) as u64,
+        ..Record::new(Kind::Begin, start.time, start.door.as_str(), "begun")
     }
 }
 

@@ -19,7 +19,7 @@ use crate::pool::{Lease, Patience, Phase, Pool};
 use crate::replay::{self, Budget};
 use crate::rounds::State;
 use crate::session::{Called, Session};
-use crate::spec::{EraChoice, TransportSpec, UpstreamSpec};
+use crate::spec::{Effect, EraChoice, TransportSpec, UpstreamSpec};
 use crate::watched::Watched;
 
 /// How long a call that may be made twice waits for another worker.
@@ -338,6 +338,11 @@ struct UpstreamSource(Arc<Upstream>);
 impl Source for UpstreamSource {
     fn call<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a> {
         Box::pin(async move { self.0.call(&cx).await })
+    }
+
+    fn has_effects(&self, tool: &str, hinted: bool) -> bool {
+        let configured = self.0.spec.effects.get(tool);
+        configured.map_or(hinted, |effect| *effect == Effect::Effects)
     }
 
     fn watch(&self, uri: &str, on: bool) {

@@ -4,6 +4,7 @@
 mod crash;
 mod faults;
 mod flow;
+mod journal;
 mod kill;
 mod reading;
 mod segments;

@@ -1,16 +1,22 @@
 //! From the block `audit` to a running log.
 
+use std::time::Duration;
+
 use ferromcp_audit::{
     Audit, AuditWriter, Config as Settings, LogLimits, OnError, OnFull, SecretKeys, SigningKey, StoreArgs,
 };
-use ferromcp_config::{AuditLog, Config, SignKey};
+use ferromcp_config::{AuditLog, AuditOtlp, Config, SignKey};
 
 use crate::exit::Failure;
+use crate::otlp::{Exporter, Settings as OtlpSettings};
+
+/// What is left for the collector has this long when the log is closed.
+const OTLP_FLUSH: Duration = Duration::from_secs(5);
 
 /// Opens the log, if there is one; what keeps it is to be closed after the last call.
 pub(crate) fn audit(config: &Config) -> Result<Option<(Audit, AuditWriter)>, Failure> {
     let set = &config.audit;
-    if set.log.is_none() && !set.stdout {
+    if set.log.is_none() && set.otlp.is_none() && !set.stdout {
         return Ok(None);
     }
     let mut settings = Settings::new(set.log.as_ref().map(|log| log.directory.as_path()));
@@ -18,6 +24,9 @@ pub(crate) fn audit(config: &Config) -> Result<Option<(Audit, AuditWriter)>, Fai
     settings.ring_records = 0;
     if set.stdout {
         settings.sink = Some(Box::new(std::io::stdout()));
+    }
+    if let Some(otlp) = &set.otlp {
+        settings.taps.push(Box::new(exporter(otlp, config)?));
     }
     if set.store_arguments {
         let redact =
@@ -33,6 +42,28 @@ pub(crate) fn audit(config: &Config) -> Result<Option<(Audit, AuditWriter)>, Fai
     Audit::open(settings)
         .map(Some)
         .map_err(|e| Failure::Other(format!("cannot open the audit log: {e}")))
+}
+
+fn exporter(set: &AuditOtlp, config: &Config) -> Result<Exporter, Failure> {
+    let headers = set.endpoint.headers.iter();
+    Exporter::start(OtlpSettings {
+        endpoint: set.endpoint.url.as_str().to_owned(),
+        shown: set.endpoint.shown.clone(),
+        headers: headers
+            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+            .collect(),
+        interval: set.interval,
+        timeout: set.timeout,
+        queue: set.queue,
+        flush: OTLP_FLUSH,
+        service: config
+            .server
+            .name
+            .clone()
+            .unwrap_or_else(|| "ferromcp".to_owned()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+    .map_err(|e| Failure::Usage(format!("audit.otlp: {e}")))
 }
 
 fn durable(settings: &mut Settings, log: &AuditLog) -> Result<(), Failure> {

@@ -1,21 +1,22 @@
 //! `audit`.
 
-use super::{count, no_effect};
+use super::{count, endpoint, no_effect};
 use crate::fields::{Fields, Text};
-use crate::model::{Audit, AuditLog, Keep, OnError, OnFull, SignKey};
+use crate::model::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 use crate::problem::{Problem, Problems};
 use crate::scalar::show_size;
 use crate::secret::Secret;
 use crate::text::{Parsed, regular_file};
 
 /// What only the durable log has.
-const OF_THE_LOG: [&str; 6] = [
+const OF_THE_LOG: [&str; 7] = [
     "on_full",
     "on_error",
     "sign_key",
     "rotate",
     "keep",
     "commit_delay",
+    "journal",
 ];
 
 pub(super) fn audit(mut fields: Fields, problems: &mut Problems) -> Audit {
@@ -43,7 +44,16 @@ pub(super) fn audit(mut fields: Fields, problems: &mut Problems) -> Audit {
         redact: fields.strings("redact").unwrap_or(default.redact),
         max_arguments: count(fields.number("max_arguments"), default.max_arguments),
         stdout: fields.flag("stdout", false),
+        otlp: fields.object("otlp").and_then(|fields| otlp(fields, problems)),
     }
+}
+
+fn otlp(mut fields: Fields, problems: &mut Problems) -> Option<AuditOtlp> {
+    let mut set = AuditOtlp::new(endpoint(&mut fields, "endpoint", problems)?);
+    set.interval = fields.duration("interval").unwrap_or(set.interval);
+    set.timeout = fields.duration("timeout").unwrap_or(set.timeout);
+    set.queue = count(fields.number("queue"), set.queue);
+    Some(set)
 }
 
 fn log(fields: &mut Fields, problems: &mut Problems) -> Option<AuditLog> {
@@ -85,6 +95,18 @@ fn log(fields: &mut Fields, problems: &mut Problems) -> Option<AuditLog> {
         }
     }
     log.commit_delay = fields.duration("commit_delay").unwrap_or(log.commit_delay);
+    log.journal = fields.flag("journal", false);
+    if log.journal
+        && log.on_full == OnFull::Drop
+        && let Some(span) = fields.span("journal")
+    {
+        problems.push(
+            Problem::new(span, "journal", "a journal that may lose records says nothing")
+                .inside(&fields.path)
+                .expected("`on_full: block`")
+                .hint("remove `on_full: drop`, or the journal"),
+        );
+    }
     Some(log)
 }
 

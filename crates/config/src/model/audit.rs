@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Endpoint;
 use crate::secret::Secret;
 
 /// `audit`: what is kept of every call.
@@ -18,6 +19,21 @@ pub struct Audit {
     pub max_arguments: usize,
     /// Also write records to stdout as JSON lines; default false.
     pub stdout: bool,
+    /// Also send records to an OpenTelemetry collector; default not.
+    pub otlp: Option<AuditOtlp>,
+}
+
+/// `audit.otlp`: records as log records over OTLP/HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditOtlp {
+    /// The collector's logs endpoint.
+    pub endpoint: Endpoint,
+    /// How long records are gathered for one request, 10 ms to 1 min; default 1 s.
+    pub interval: Duration,
+    /// Longest wait for an answer, 100 ms to 1 min; default 10 s.
+    pub timeout: Duration,
+    /// Most bytes of records that wait, 64 KiB to 1 GiB; default 8 MiB.
+    pub queue: usize,
 }
 
 /// The durable log, with `audit.file`.
@@ -40,6 +56,8 @@ pub struct AuditLog {
     pub keep: Keep,
     /// Longest wait of a record for others to be written with, up to 10 s; default 20 ms.
     pub commit_delay: Duration,
+    /// Write durably that a call with effects begins, before it does; default false.
+    pub journal: bool,
 }
 
 /// `audit.on_full`.
@@ -94,6 +112,19 @@ impl Default for Audit {
             redact: Self::REDACT.map(str::to_owned).into(),
             max_arguments: 16 << 10,
             stdout: false,
+            otlp: None,
+        }
+    }
+}
+
+impl AuditOtlp {
+    /// To this endpoint, all else as without further settings.
+    pub const fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(10),
+            queue: 8 << 20,
         }
     }
 }
@@ -110,6 +141,7 @@ impl AuditLog {
             rotate_age: Duration::from_secs(86_400),
             keep: Keep::default(),
             commit_delay: Duration::from_millis(20),
+            journal: false,
         }
     }
 }

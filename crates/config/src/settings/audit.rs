@@ -1,9 +1,9 @@
 //! `audit`: what is recorded, and where.
 
 use super::{DAY, HOUR, KIB, MIB, MINUTE, SECOND, TIB, duration, field, later, text, texts, word};
-use crate::spec::Absent::{Group, Value, Words};
+use crate::spec::Absent::{Group, Required, Value, Words};
 use crate::spec::{Kind, Object};
-use crate::text::Form;
+use crate::text::{Form, KeyForm};
 
 pub(super) static AUDIT: Object = Object {
     fields: &[
@@ -73,6 +73,18 @@ pub(super) static AUDIT: Object = Object {
             "Longest wait of a record for others that are written to disk with it. Needs `file`.",
         ),
         field(
+            "journal",
+            Kind::Bool,
+            Value("false"),
+            "Before a call of a tool that is marked neither read-only nor idempotent, write durably that it begins. After a crash,              the next start records which calls may have run (kind `interrupted`). Such a call waits for the disk once. Needs              `file`, and `on_full: block`.",
+        ),
+        field(
+            "otlp",
+            Kind::Object(&OTLP),
+            Group,
+            "Also send every record to an OpenTelemetry collector, as a log record over OTLP/HTTP.",
+        ),
+        field(
             "stdout",
             Kind::Bool,
             Value("false"),
@@ -83,6 +95,49 @@ pub(super) static AUDIT: Object = Object {
         "ring",
         "records are read from the log (`ferromcp audit query`) for now; remove the key",
     )],
+};
+
+static OTLP: Object = Object {
+    fields: &[
+        field(
+            "endpoint",
+            text(Form::Url),
+            Required,
+            "URL of the collector's logs endpoint, such as `http://localhost:4318/v1/logs`; used as it is.",
+        ),
+        field(
+            "headers",
+            Kind::Table {
+                key: KeyForm::Header,
+                item: &Kind::Text(Form::HeaderValue),
+                max: 128,
+            },
+            Value("{}"),
+            "HTTP headers sent with every request.",
+        ),
+        field(
+            "interval",
+            duration(10, MINUTE),
+            Value("1s"),
+            "How long records are gathered for one request.",
+        ),
+        field(
+            "timeout",
+            duration(100, MINUTE),
+            Value("10s"),
+            "Longest wait for the answer to a request. When the server ends, all that is left has 5 s.",
+        ),
+        field(
+            "queue",
+            Kind::Size {
+                min: 64 * KIB,
+                max: 1024 * MIB,
+            },
+            Value("8MiB"),
+            "Most bytes of records that wait for the collector. Further ones are not sent, counted and told; calls never wait.",
+        ),
+    ],
+    later: &[],
 };
 
 static ROTATE: Object = Object {

@@ -168,6 +168,20 @@ fn audit_log() {
     );
     assert_eq!(log.keep.age, Some(Duration::from_secs(90 * 86_400)));
     assert_eq!(audit.redact, ["pin"]);
+    assert!(!log.journal);
+    let audit = load_in(
+        dir.path(),
+        "audit: { file: log, journal: true, otlp: { endpoint: \"https://c.example.com/v1/logs?k=1\", headers: { X-Key: hunter2 }, interval: 50ms, queue: 1MiB } }",
+    )
+    .unwrap()
+    .audit;
+    let shown = format!("{audit:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("k=1"), "{shown}");
+    assert!(audit.log.unwrap().journal);
+    let otlp = audit.otlp.unwrap();
+    assert_eq!(otlp.endpoint.url.as_str(), "https://c.example.com/v1/logs?k=1");
+    assert_eq!((otlp.interval, otlp.queue), (Duration::from_millis(50), 1 << 20));
+    assert_eq!(otlp.endpoint.headers[0].1.expose(), "hunter2");
     let audit = load_in(dir.path(), "audit: { file: ., sign_key: ./key }")
         .unwrap()
         .audit;
@@ -248,6 +262,9 @@ fn mistakes() {
         "audit: { file: log, sign_key: no-such-key }".to_owned(),
         "audit: { file: log, sign_key: . }".to_owned(),
         "audit: { file: log, keep: { size: 1MiB }, stdout: 1 }".to_owned(),
+        "audit: { journal: true, otlp: {} }".to_owned(),
+        "audit: { file: log, journal: true, on_full: drop, otlp: { endpoint: \"grpc://h:4317\" } }".to_owned(),
+        "audit: { otlp: { endpoint: \"http://u:hunter2@h/\", headers: { Content-Type: a, x-a: hunter2, X-A: hunter2 }, interval: 1ms, timeout: 2h, queue: 2GiB } }".to_owned(),
     ] {
         let error = load_in(dir.path(), &text).expect_err(&text);
         for problem in error.problems() {

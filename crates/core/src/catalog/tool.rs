@@ -24,6 +24,9 @@ pub struct ToolEntry {
     legacy: Option<Box<str>>,
     /// Parameters that HTTP callers repeat in headers.
     pub param_headers: Vec<ParamHeader>,
+    /// Whether a call may change something that a second one would change again: it is annotated neither `readOnlyHint` nor
+    /// `idempotentHint`.
+    pub has_effects: bool,
     input: OnceLock<Result<Option<CompiledSchema>, String>>,
     output: OnceLock<Result<Option<CompiledSchema>, String>>,
     rest: OnceLock<Box<str>>,
@@ -50,7 +53,12 @@ impl ToolEntry {
             Object::parse(schema).is_ok_and(|o| o.get("type").is_some_and(|t| t == "\"object\""))
         });
         let legacy = (!output_is_object).then(|| rename(&object, "name", &name, &["outputSchema"]));
+        let hints = object
+            .get("annotations")
+            .and_then(|hints| Object::parse(hints).ok());
+        let is_set = |hint: &str| hints.as_ref().and_then(|hints| hints.get(hint)) == Some("true");
         Ok(Self {
+            has_effects: !is_set("readOnlyHint") && !is_set("idempotentHint"),
             definition: rename(&object, "name", &name, &[]),
             legacy,
             name: name.into(),

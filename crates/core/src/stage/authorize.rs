@@ -23,6 +23,14 @@ pub(crate) struct Target<'a> {
     pub(crate) local_name: &'a str,
 }
 
+impl Target<'_> {
+    /// Whether the call may change something that a second one would change again.
+    pub(crate) fn has_effects(&self) -> bool {
+        self.tool
+            .is_some_and(|tool| self.source.source.has_effects(self.local_name, tool.has_effects))
+    }
+}
+
 /// Resolves the name within what the principal may see.
 pub(crate) fn authorize<'a>(
     snapshot: &'a Snapshot,

@@ -1,0 +1,86 @@
+//! Configurations of ours for a turn, in a directory that ends with it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::server::beside_us;
+use crate::target::Guards;
+
+/// Calls per second of the tenant that floods.
+pub(crate) const FLOODER_RATE: u32 = 100;
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    directory: TempDir,
+    /// Of the first tenant, with room for everything that is sent, and of the one that floods.
+    pub(crate) keys: Vec<String>,
+}
+
+impl Settings {
+    /// `None` where nothing is to be configured.
+    pub(crate) fn write(guards: Guards) -> Result<Option<Self>> {
+        let mut keys = Vec::new();
+        let config = match guards {
+            Guards::Default => return Ok(None),
+            Guards::Off => json!({
+                "validation": { "patterns": { "action": "off" }, "enforce_schema": false },
+            }),
+            Guards::On => {
+                let (roomy, flooder) = (new_key("roomy")?, new_key("flooder")?);
+                keys.extend([roomy.0, flooder.0]);
+                guarded(&roomy.1, &flooder.1)
+            }
+        };
+        let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
+        let settings = Self { directory, keys };
+        std::fs::write(settings.file(), config.to_string())
+            .map_err(|error| format!("{}: {error}", settings.file().display()))?;
+        Ok(Some(settings))
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.path().join("ferromcp.yaml")
+    }
+}
+
+/// Everything on, with room for what a turn sends: what is measured is the looking, not the refusing.
+fn guarded(roomy: &str, flooder: &str) -> Value {
+    json!({
+        "auth": { "anonymous": "refuse" },
+        "tenants": {
+            "roomy": {
+                "keys": [roomy],
+                "tools": { "allow": ["echo", "files_*"], "deny": ["*_delete"] },
+                "limits": { "rate": "1000000/s" },
+                "quotas": { "tool_calls": "1000000000/d", "bytes": "1000GiB/d", "concurrent": 1000, "batch_size": 100 },
+            },
+            "flooder": { "keys": [flooder], "limits": { "rate": format!("{FLOODER_RATE}/s") } },
+        },
+        "limits": {
+            "rate": "1000000/s",
+            "per": "client",
+            "global": { "rate": "1000000/s" },
+            "tools": { "echo": { "rate": "1000000/s" } },
+        },
+        "validation": { "redact": ["secrets", "pii"] },
+        "audit": { "file": "audit", "keep": { "files": 2 } },
+    })
+}
+
+/// A key and its hash, from the program itself.
+fn new_key(tenant: &str) -> Result<(String, String)> {
+    let output = Command::new(beside_us("ferromcp")?)
+        .args(["keys", "new", tenant, "--json"])
+        .output()
+        .map_err(|error| format!("ferromcp keys new: {error}"))?;
+    let made: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("ferromcp keys new: {error}"))?;
+    match (made["key"].as_str(), made["hash"].as_str()) {
+        (Some(key), Some(hash)) => Ok((key.to_owned(), hash.to_owned())),
+        _ => Err(format!("ferromcp keys new printed no key: {made}")),
+    }
+}
