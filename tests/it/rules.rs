@@ -103,6 +103,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 
 /// Rules that no table can have, with the reason.
 const NOT_A_REFUSAL_OF_POLICY: &[(&str, &str)] = &[
+    (
+        "limit.parked_calls",
+        "a bound on calls that wait for answers, which only MCP has",
+    ),
+    ("relay.declined", "an answer of the caller, which only MCP has"),
+    (
+        "relay.parked",
+        "a call that waited for an answer, which only MCP has",
+    ),
+    ("relay.state", "a sealed state of MCP"),
     ("acl.tool.allow", "it lets through"),
     ("acl.resource.allow", "it lets through"),
     ("acl.prompt.allow", "it lets through"),
