@@ -4,6 +4,7 @@
 
 mod commands;
 mod endings;
+mod faults;
 mod journal;
 mod orphans;
 mod otlp;

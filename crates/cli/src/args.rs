@@ -50,9 +50,47 @@ pub(crate) enum Command {
     Schema,
     /// Turn an MCP host's `mcpServers` JSON into a ferromcp.yaml on standard output.
     Import(Import),
+    /// Kill, freeze and break servers and the gateway itself under load, and check what must hold.
+    Faults(Faults),
+    /// The server that `faults` kills; of no use by itself.
+    #[command(name = "__fault-server", hide = true)]
+    FaultServer(FaultServer),
     /// Ends the children of a gateway that is gone; started by `serve`, of no use by itself.
     #[command(name = "__watchdog", hide = true)]
     Watchdog(Watchdog),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Starts a gateway of its own on a free port with four servers: one alone, one behind a shell, one at a URL, and one to
+which nothing happens. Four clients call them all the time. Each cycle does one thing: kill -9 a server, its shell, what it
+started or the gateway; SIGSTOP; closed pipes; garbage; a slow call; a remote server that is down, answers 500,
+forgets the session or cuts answers off. Your configuration and running servers are not touched.
+
+Then it says for each of twelve invariants whether it held: no process left behind, no zombie, no stuck call, no wrong
+answer, no call with effects that ran twice, ... Exit code 0 if all held, 1 if not. A seed gives the same faults again.
+Linux only.
+
+Examples:
+  ferromcp faults                        28 cycles, under a minute
+  ferromcp faults --cycles 500 --json    a long run for a machine to read")]
+pub(crate) struct Faults {
+    /// How many faults, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 28, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) cycles: u32,
+    /// Decides the order of the faults and what is called. Default: another one each time; the report has it.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FaultServer {
+    /// Be the helper of one.
+    #[arg(long)]
+    pub(crate) linger: bool,
 }
 
 #[derive(Debug, Args)]

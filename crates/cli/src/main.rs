@@ -13,6 +13,7 @@ mod audit;
 mod build;
 mod client;
 mod exit;
+mod faults;
 mod files;
 mod jwks;
 mod keys;
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
         Command::Check(args) => files::check(&args),
         Command::Schema => files::schema(),
         Command::Import(args) => files::import(&args),
+        Command::Faults(args) => faults::run(&args),
+        Command::FaultServer(args) => {
+            faults::server(args.linger).map_err(|e| exit::Failure::other("cannot go on", e))
+        }
         Command::Watchdog(args) => ferromcp_supervisor::watchdog::serve(&args.mark)
             .map_err(|e| exit::Failure::other("cannot watch over children", e)),
     };

@@ -202,6 +202,13 @@ impl Driver {
     /// Calls wait. What is down may be tried again, and if all are busy there may be one more.
     fn wanted(&mut self) {
         for at in 0..self.members.len() {
+            let member = &self.members[at];
+            if member.seat.take_broken() && member.seat.is_ready() {
+                let generation = member.worker.generation();
+                self.fell(at, "it takes no more input".into());
+                self.handle(at, Event::Unusable(generation));
+                continue;
+            }
             // Only what changes something: news of no change would make the waiting ask again.
             if let State::Failed { retry_at } = self.members[at].worker.state()
                 && Instant::from_std(retry_at) <= Instant::now()

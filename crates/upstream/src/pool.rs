@@ -46,6 +46,8 @@ pub(crate) struct Seat {
     in_flight: AtomicUsize,
     /// Something came from it since the driver looked last.
     heard: AtomicBool,
+    /// Its worker takes no more input; the driver is to end it.
+    broken: AtomicBool,
     /// How often it was started.
     pub(crate) starts: AtomicU64,
     /// When its last call ended.
@@ -64,6 +66,7 @@ impl Seat {
             }),
             in_flight: AtomicUsize::new(0),
             heard: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             starts: AtomicU64::new(0),
             idle_since: Mutex::new(Instant::now()),
             leads: Notify::new(),
@@ -81,6 +84,10 @@ impl Seat {
 
     pub(crate) fn take_heard(&self) -> bool {
         self.heard.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_broken(&self) -> bool {
+        self.broken.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -130,6 +137,16 @@ impl Lease {
     pub(crate) fn again(&self) -> Self {
         self.seat.in_flight.fetch_add(1, Ordering::AcqRel);
         self.pool.lend(Arc::clone(&self.seat), Arc::clone(&self.session))
+    }
+
+    /// Nothing could be sent to the worker. Its end may not have been noticed, or may not come by itself.
+    pub(crate) fn broken(&self) {
+        let still =
+            matches!(&**self.seat.phase.load(), Phase::Ready(session) if Arc::ptr_eq(session, &self.session));
+        if still {
+            self.seat.broken.store(true, Ordering::Release);
+            self.pool.wanted.notify_one();
+        }
     }
 
     /// The worker answered, whatever it said.

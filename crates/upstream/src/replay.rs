@@ -14,7 +14,7 @@ mod tests;
 /// Rules of errors that mean a lost connection.
 pub(crate) const DIED: &str = "upstream.died";
 pub(crate) const LOST: &str = "upstream.lost";
-const DOWN: &str = "upstream.down";
+pub(crate) const DOWN: &str = "upstream.down";
 
 /// Whether `error` leaves room for a second attempt.
 pub(crate) fn is_safe(error: &CallError, cx: &CallContext<'_>, spec: &UpstreamSpec) -> bool {

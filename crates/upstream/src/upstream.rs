@@ -181,6 +181,11 @@ impl Upstream {
         if pass.verdict == Verdict::Healthy {
             lease.heard();
             self.budget.earn();
+        } else if answer
+            .as_ref()
+            .is_err_and(|error| error.rule() == Some(replay::DOWN))
+        {
+            lease.broken();
         }
         answer
     }
