@@ -32,9 +32,20 @@ pub struct StdinQueue {
     tx: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
     max_bytes: usize,
+    broken: watch::Receiver<bool>,
 }
 
 impl StdinQueue {
+    /// Waits until the child has closed its input although nobody asked it to end. Lines that were queued then may be
+    /// lost.
+    pub async fn broken(&self) {
+        let mut broken = self.broken.clone();
+        if broken.wait_for(|broken| *broken).await.is_err() {
+            // It ended in good order.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Queues one line (without its line end), waiting for room if the child is slow to read.
     ///
     /// `Ok` means queued, not received: a child may die before it reads the line.
@@ -73,6 +84,7 @@ pub(crate) struct Writer<W> {
     rx: mpsc::Receiver<Queued>,
     room: Arc<Semaphore>,
     closing: watch::Receiver<bool>,
+    broken: watch::Sender<bool>,
 }
 
 /// A queue and its writer. `closing` turning true (or its sender going away) closes the sink once the lines that are
@@ -86,10 +98,12 @@ pub(crate) fn queue<W: AsyncWrite + Unpin>(
     let max_bytes = bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let (tx, rx) = mpsc::channel(messages.max(1));
     let room = Arc::new(Semaphore::new(max_bytes));
+    let (tell_broken, broken) = watch::channel(false);
     let queue = StdinQueue {
         tx,
         room: Arc::clone(&room),
         max_bytes,
+        broken,
     };
     (
         queue,
@@ -98,6 +112,7 @@ pub(crate) fn queue<W: AsyncWrite + Unpin>(
             rx,
             room,
             closing,
+            broken: tell_broken,
         },
     )
 }
@@ -123,6 +138,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             };
             let Some(next) = next else { break };
             if self.write(&mut out, next).await.is_err() {
+                self.broken.send_replace(true);
                 break;
             }
         }

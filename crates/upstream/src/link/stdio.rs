@@ -239,6 +239,11 @@ impl Shared {
         };
         let why: Arc<str> = match end {
             End::Exited(exit) => exit.to_string().into(),
+            End::InputClosed => format!(
+                "server `{}` closed its standard input and can no longer be asked",
+                self.ear.name
+            )
+            .into(),
             End::OutputClosed => format!(
                 "server `{}` closed its standard output and can no longer answer",
                 self.ear.name

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromcp_protocol::lines::LineError;
-use ferromcp_supervisor::{Child, ChildSpec, Exit, ExitWatch, LineReader, ReadError};
+use ferromcp_supervisor::{Child, ChildSpec, Exit, ExitWatch, LineReader, ReadError, StdinQueue};
 use tokio::process::ChildStdout;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::TransportError;
 
@@ -34,9 +34,12 @@ pub struct StdioTransport {
 pub struct StdioIncoming {
     stdout: LineReader<ChildStdout>,
     exit: ExitWatch,
+    stdin: StdinQueue,
     pid: u32,
     /// Set once the exit is known: until when the rest of the output is read.
     drain_until: Option<Instant>,
+    /// Set once the process takes no more input: until when it may exit, or answer what it has read.
+    deaf_until: Option<Instant>,
 }
 
 /// What comes from the child.
@@ -57,6 +60,8 @@ pub enum End {
     Exited(Arc<Exit>),
     /// The process closed its stdout and still runs. It is of no use any more: close the transport.
     OutputClosed,
+    /// The process closed its stdin and still runs. What was sent last is lost; it is of no use any more either.
+    InputClosed,
 }
 
 impl StdioTransport {
@@ -76,8 +81,10 @@ impl StdioTransport {
         let incoming = StdioIncoming {
             stdout,
             exit: child.exit().clone(),
+            stdin: child.stdin().clone(),
             pid: child.pid(),
             drain_until: None,
+            deaf_until: None,
         };
         Ok((Self { name, child }, incoming))
     }
@@ -138,6 +145,11 @@ impl StdioIncoming {
                 None => tokio::select! {
                     biased;
                     item = self.stdout.next() => item,
+                    () = self.stdin.broken(), if self.deaf_until.is_none() => {
+                        self.deaf_until = Some(Instant::now() + CLOSE_LAG);
+                        continue;
+                    }
+                    () = sleep_until(self.deaf_until.unwrap_or_else(Instant::now)), if self.deaf_until.is_some() => break,
                     _ = self.exit.wait() => {
                         self.drain_until = Some(Instant::now() + DRAIN);
                         continue;
@@ -160,7 +172,10 @@ impl StdioIncoming {
         {
             return Incoming::End(End::Exited(exit));
         }
-        Incoming::End(End::OutputClosed)
+        Incoming::End(match self.deaf_until {
+            Some(_) => End::InputClosed,
+            None => End::OutputClosed,
+        })
     }
 }
 

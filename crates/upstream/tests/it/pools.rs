@@ -277,6 +277,31 @@ async fn a_call_on_a_frozen_worker_fails_at_once_when_that_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_worker_that_closed_its_input_fails_its_calls_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = Rig::start(vec![serial("s", 1, 1)]).await;
+    let arguments = json!({ "started": directory.path().join("deaf") }).to_string();
+    let first = rig.tool("s__deafen", &arguments);
+    let second = async {
+        rig.until(|_| directory.path().join("deaf").exists()).await;
+        // Nobody will read this.
+        rig.call("s__send_once").await
+    };
+    // Both long before their deadlines.
+    let (first, second) = soon(async { tokio::join!(first, second) }).await;
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!(
+            (error.code(), error.rule()),
+            (ErrorCode::Unavailable, Some("upstream.died")),
+            "{error}"
+        );
+        assert!(error.message().contains("closed its standard input"), "{error}");
+    }
+    rig.until_called("s__pid").await;
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn no_more_children_than_allowed() {
     let directory = tempfile::tempdir().unwrap();
     let rig = Rig::begin_with(vec![serial("a", 1, 3), serial("b", 1, 1)], 2);

@@ -1,7 +1,7 @@
 """An MCP server over stdio (2025-11-25) that does one thing at a time, as simple servers do.
 
 Tools: pid; wait (until the file `until` exists, after making the file `started`); read_once, put_once, send_once (the
-first one to write into `file` dies of it; they differ in their annotations only); fail.
+first one to write into `file` dies of it; they differ in their annotations only); fail; deafen (closes its input, lives on).
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 import time
 
 HINTS = {"pid": {"readOnlyHint": True}, "wait": {}, "read_once": {"readOnlyHint": True},
-         "put_once": {"idempotentHint": True}, "send_once": {}, "fail": {"readOnlyHint": True}}
+         "put_once": {"idempotentHint": True}, "send_once": {}, "deafen": {}, "fail": {"readOnlyHint": True}}
 
 
 def call(name, arguments):
@@ -21,6 +21,11 @@ def call(name, arguments):
         while not os.path.exists(arguments["until"]):
             time.sleep(0.01)
         return str(os.getpid())
+    if name == "deafen":
+        os.close(0)
+        open(arguments["started"], "w").close()
+        while True:
+            time.sleep(1000)
     if name == "fail":
         raise ValueError("no")
     with open(arguments["file"], "a+") as file:
