@@ -22,8 +22,9 @@ use rig::Rig;
 
 pub(crate) use server::run as server;
 
-/// Longest wait for anything that should happen; only a suite that fails takes as long.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for anything that should happen. A server that is killed again and again is started at longer and longer
+/// intervals, up to half a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) fn run(args: &Faults) -> Result<(), Failure> {
     if !std::path::Path::new("/proc/self/stat").exists() {

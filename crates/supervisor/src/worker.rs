@@ -46,7 +46,7 @@ pub struct Policy {
     pub backoff_min: Duration,
     /// Longest delay before a restart. Default 30 s.
     pub backoff_max: Duration,
-    /// A child that was ready for this long clears the count of failures when it ends. Default 30 s.
+    /// A child that was ready for this long clears the count of failures when it ends. Default 10 s.
     pub healthy_after: Duration,
     /// After this many failures in a row restarts are no longer automatic. Default 10; at least 1.
     pub give_up_after: u32,
@@ -63,7 +63,7 @@ impl Default for Policy {
             start_timeout: Duration::from_secs(30),
             backoff_min: Duration::from_millis(250),
             backoff_max: Duration::from_secs(30),
-            healthy_after: Duration::from_secs(30),
+            healthy_after: Duration::from_secs(10),
             give_up_after: 10,
             heartbeat: None,
             misses: 2,
