@@ -1,6 +1,7 @@
 //! The server that the faults happen to: MCP 2025-11-25 over stdio, well behaved until it is told not to be.
 
 use std::io::{BufRead as _, Write as _};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -18,11 +19,9 @@ pub(crate) fn run(linger: bool) -> std::io::Result<()> {
     }
     // As real servers do, it has a helper that does not end by itself.
     let own = std::env::current_exe()?;
-    let mut helper = std::process::Command::new(own);
-    helper
-        .args(["__fault-server", "--linger"])
-        .stdin(std::process::Stdio::null());
-    let _helper = helper.stdout(std::process::Stdio::null()).spawn()?;
+    let mut helper = Command::new(own);
+    helper.args(["__fault-server", "--linger"]).stdin(Stdio::null());
+    let _helper = helper.stdout(Stdio::null()).spawn()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let Ok(request) = serde_json::from_str::<Value>(&line) else {
