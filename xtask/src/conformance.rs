@@ -13,17 +13,21 @@ use serde_json::Value;
 use crate::peers::{START_LIMIT, STOP_LIMIT, Tools, install, tail_of};
 use crate::process::{Running, capture, free_address};
 use crate::report::{Suite, conclude};
+use crate::through::{self, Way};
 use crate::{Outcome, suite, workspace};
 
 pub(crate) const HELP: &str = "\
-cargo xtask conformance [--suite NAME] [--scenario NAME] [--url URL] [--release] [--no-build]
+cargo xtask conformance [--suite NAME] [--scenario NAME] [--url URL | --through WAY] [--release] [--no-build]
 
 Runs @modelcontextprotocol/conformance against the fixture (cargo run -p ferromcp --example conformance), which
 it builds, starts on a free port and stops. Suites: `0.1` (version 0.1.16, all scenarios), `2025-11-25` and
 `2026-07-28` (version 0.2.0-alpha.12, everything those revisions require and the pending and extension
 scenarios that apply). Warnings are failures. Known failures stand in tests/conformance/expected-failures.yml.
 
---url tests a server that runs already, in place of the fixture. --release builds the fixture with optimisation;
+--url tests a server that runs already, in place of the fixture. --through puts the gateway in front of the fixture,
+which it speaks to in one era over one transport: legacy-stdio, legacy-http, modern-stdio, modern-http, or all of
+them; what the protocol makes impossible stands in tests/conformance/through-legacy.yml and through-modern.yml.
+--release builds the fixture with optimisation;
 --no-build uses it as it was built last.";
 
 const SUITES: &[(&str, &str, &[&str])] = &[
@@ -39,6 +43,7 @@ pub(crate) struct Selection {
     suite: Option<String>,
     scenario: Option<String>,
     url: Option<String>,
+    through: Option<String>,
     release: bool,
 }
 
@@ -59,6 +64,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
             "--suite" => &mut selection.suite,
             "--scenario" => &mut selection.scenario,
             "--url" => &mut selection.url,
+            "--through" => &mut selection.through,
             other => {
                 return Err(format!(
                     "`{other}` is no option; see cargo xtask conformance --help"
@@ -101,18 +107,46 @@ fn build_fixture(release: bool) -> Outcome {
     crate::process::run(&mut build)
 }
 
-/// Runs the selected suites; everything by default.
+/// Runs the selected suites; everything but `--through` by default.
 pub(crate) fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>, String> {
-    let path = workspace::root().join(EXPECTED_FAILURES);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("cannot read {EXPECTED_FAILURES}: {error}"))?;
+    let Some(wanted) = &selection.through else {
+        return suites_of(tools, selection, EXPECTED_FAILURES, None);
+    };
+    if selection.url.is_some() {
+        return Err("--through and --url exclude each other".to_owned());
+    }
+    let mut suites = Vec::new();
+    for way in through::WAYS
+        .iter()
+        .filter(|way| wanted == "all" || *wanted == way.name)
+    {
+        suites.extend(suites_of(tools, selection, way.expected, Some(way))?);
+    }
+    if suites.is_empty() {
+        let names: Vec<_> = through::WAYS.iter().map(|way| way.name).collect();
+        return Err(format!("no way `{wanted}`: {}, all", names.join(", ")));
+    }
+    Ok(suites)
+}
+
+fn suites_of(
+    tools: &Tools,
+    selection: &Selection,
+    file: &str,
+    way: Option<&Way>,
+) -> Result<Vec<Suite>, String> {
+    let path = workspace::root().join(file);
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {file}: {error}"))?;
     let mut expected = Expected::parse(&text)?;
     let mut suites = Vec::new();
-    for (name, package, options) in SUITES {
+    // The oldest suite has nothing that the others do not have as well.
+    let all = SUITES.iter().filter(|(name, ..)| way.is_none() || *name != "0.1");
+    for (name, package, options) in all {
         if selection.suite.as_deref().is_none_or(|wanted| wanted == *name) {
             suites.push(run_suite(
                 tools,
                 selection,
+                way,
                 name,
                 package,
                 options,
@@ -128,30 +162,36 @@ pub(crate) fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>,
         for entry in expected.unused() {
             last.fail(
                 entry,
-                format!("listed in {EXPECTED_FAILURES} but does not fail: remove the entry"),
+                format!("listed in {file} but does not fail: remove the entry"),
             );
         }
     }
     Ok(suites)
 }
 
+#[expect(clippy::too_many_arguments, reason = "called once, from the loop above")]
 fn run_suite(
     tools: &Tools,
     selection: &Selection,
+    way: Option<&Way>,
     name: &str,
     package: &str,
     options: &[&str],
     expected: &mut Expected,
 ) -> Result<Suite, String> {
     let target = workspace::target_directory()?;
-    let results = target.join(format!("conformance-{name}"));
+    let name = &match way {
+        Some(way) => format!("{name} through {}", way.name),
+        None => name.to_owned(),
+    };
+    let results = target.join(format!("conformance-{}", name.replace(' ', "-")));
     if results.exists() {
         std::fs::remove_dir_all(&results)
             .map_err(|error| format!("cannot empty {}: {error}", results.display()))?;
     }
     let program = tools.module(&format!("{package}/dist/index.js"));
     let fixture = if selection.url.is_none() {
-        Some(Fixture::start(&target, selection.release)?)
+        Some(Fixture::start(&target, selection.release, way)?)
     } else {
         None
     };
@@ -199,14 +239,23 @@ fn run_suite(
 }
 
 /// The server under test, on a port of its own.
-struct Fixture {
-    running: Running,
-    url: String,
-    log: PathBuf,
+pub(crate) struct Fixture {
+    pub(crate) running: Running,
+    pub(crate) url: String,
+    pub(crate) log: PathBuf,
+    /// What it is a gateway for, if that is a process of ours.
+    pub(crate) behind: Option<Box<Fixture>>,
 }
 
 impl Fixture {
-    fn start(target: &Path, release: bool) -> Result<Self, String> {
+    fn start(target: &Path, release: bool, way: Option<&Way>) -> Result<Self, String> {
+        match way {
+            Some(way) => through::start(target, release, way),
+            None => Self::alone(target, release),
+        }
+    }
+
+    pub(crate) fn alone(target: &Path, release: bool) -> Result<Self, String> {
         let address = free_address()?;
         let log = target.join("conformance.log");
         let profile = if release { "release" } else { "debug" };
@@ -220,10 +269,19 @@ impl Fixture {
             running,
             url: format!("http://{address}/mcp"),
             log,
+            behind: None,
         })
     }
 
     fn stop(mut self, suite: &mut Suite) {
+        let behind = self.behind.take();
+        self.stop_this(suite);
+        if let Some(behind) = behind {
+            behind.stop_this(suite);
+        }
+    }
+
+    fn stop_this(mut self, suite: &mut Suite) {
         if !self.running.alive() {
             return suite.fail(
                 "fixture",

@@ -19,6 +19,7 @@ mod process;
 mod ralph;
 mod report;
 mod suite;
+mod through;
 mod tidy;
 mod workspace;
 

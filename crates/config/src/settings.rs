@@ -304,9 +304,10 @@ pub(crate) static UPSTREAM: Object = Object {
         ),
         field(
             "prefix",
-            text(Form::Id),
+            text(Form::Prefix),
             Words("the server's id"),
-            "Tools are listed as `PREFIX__TOOL`. No two servers may have the same prefix.",
+            "Tools are listed as `PREFIX__TOOL`, or as `TOOL` if it is empty. No two servers may have the same prefix. Of \
+             a built-in tool and one without prefix that have the same name, the built-in one is listed.",
         ),
         field(
             "tools",

@@ -26,8 +26,10 @@ pub(crate) enum Form {
     Host,
     /// A value of the `Origin` header.
     Origin,
-    /// A server id or a tool name prefix.
+    /// A server id.
     Id,
+    /// A tool name prefix: as a server id, or nothing.
+    Prefix,
     /// A program to start.
     Command,
     /// An argument of a program.
@@ -153,6 +155,7 @@ impl Form {
             }
             Self::Origin => "an origin, as in https://app.example.com".into(),
             Self::Id => "1 to 32 of A-Z a-z 0-9 _ -, without `__` and not ending in `_`".into(),
+            Self::Prefix => "as a server id, or `\"\"` for none".into(),
             Self::Command => "a program name or path".into(),
             Self::Argument | Self::EnvValue => "a string".into(),
             Self::HeaderValue => "a header value in visible ASCII".into(),
@@ -185,6 +188,7 @@ impl Form {
         match self {
             Self::Listen => Some("^.*:[0-9]{1,5}$"),
             Self::Id => Some("^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$"),
+            Self::Prefix => Some("^$|^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$"),
             Self::Url => Some("^https?://"),
             Self::Origin => Some("^[a-z][a-z0-9+.-]*://[^/]+$"),
             Self::TenantOrAll => Some(r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$"),
@@ -209,7 +213,12 @@ impl Form {
         if text.len() > max {
             return wrong(format!("the text is {} bytes long, more than {max}", text.len()));
         }
-        if text.is_empty() && !matches!(self, Self::Argument | Self::EnvValue | Self::HeaderValue) {
+        if text.is_empty()
+            && !matches!(
+                self,
+                Self::Argument | Self::EnvValue | Self::HeaderValue | Self::Prefix
+            )
+        {
             return wrong("the text is empty");
         }
         let one_line = !matches!(
@@ -230,6 +239,8 @@ impl Form {
             Self::Host => host(text).map(Parsed::Text),
             Self::Origin => origin(text).map(Parsed::Text),
             Self::Id => identifier(text).map(|()| Parsed::Text(text.into())),
+            Self::Prefix if text.is_empty() => Ok(Parsed::Text(String::new())),
+            Self::Prefix => identifier(text).map(|()| Parsed::Text(text.into())),
             Self::Command => command(text, base).map(Parsed::Text),
             Self::HeaderValue => header_value(text).map(|()| Parsed::Text(text.into())),
             Self::Url => upstream_url(text).map(|url| Parsed::Url(Box::new(url))),

@@ -1,7 +1,7 @@
 //! Questions that servers have for the user of a call: what they need, who can be asked, and how they are written in
 //! each era.
 
-use ferromcp_core::{CallContext, CallError, ErrorCode, InputKind, InputRequest, Interaction};
+use ferromcp_core::{CallContext, CallError, ErrorCode, InputKind, InputRequest, Interaction, Principal};
 use ferromcp_protocol::error::write_error_response;
 use ferromcp_protocol::json::{self, Object};
 use ferromcp_protocol::{ProtocolVersion, RpcError, code};
@@ -16,6 +16,8 @@ pub(crate) struct Question {
     pub(crate) method: Box<str>,
     /// Raw JSON object.
     pub(crate) params: Box<str>,
+    /// Whose else it could be, if unlikely.
+    pub(crate) others: Vec<Principal>,
 }
 
 /// True for the requests of servers that go on to callers.
@@ -71,6 +73,9 @@ pub(crate) fn for_caller(
     question: &Question,
     key: String,
 ) -> Result<InputRequest, RpcError> {
+    if question.others.iter().any(|other| other != cx.principal) {
+        return Err(nobodys(question));
+    }
     let params = Object::parse(&question.params)
         .map_err(|e| RpcError::new(code::INVALID_PARAMS, format!("`params`: {e}")))?;
     let kind = kind(&question.method, &params)
@@ -132,12 +137,16 @@ pub(crate) fn refused(id: &str, error: &RpcError) -> Vec<u8> {
 
 /// The response to a question that no call can be named for.
 pub(crate) fn unattributed(question: &Question) -> Vec<u8> {
+    refused(&question.id, &nobodys(question))
+}
+
+fn nobodys(question: &Question) -> RpcError {
     let text = format!(
         "`{}` cannot be passed on: a gateway asks the caller of a call, and it cannot tell which call this belongs to \
          (none is running, or several of different callers are)",
         question.method
     );
-    refused(&question.id, &RpcError::new(code::UNAVAILABLE, text))
+    RpcError::new(code::UNAVAILABLE, text)
 }
 
 /// The response that tells how the caller answered.
@@ -149,29 +158,38 @@ pub(crate) fn response(id: &str, answer: Result<Box<str>, CallError>) -> Vec<u8>
 }
 
 /// Appends what of the caller's capabilities can be relayed, for `_meta` of 2026-07-28: what the caller of this very
-/// call can do, and no more. Tasks are followed for callers that do not know them, so they are always welcome.
+/// call can do, and no more.
 pub(crate) fn write_capabilities(out: &mut Writer, cx: &CallContext<'_>) {
     const KEY: &str = "io.modelcontextprotocol/clientCapabilities";
-    const TASKS: &str = "{\"extensions\":{\"io.modelcontextprotocol/tasks\":{}}";
     let client = cx.call.client;
     let (able, version) = (client.capabilities(), cx.call.version);
-    out.raw(KEY, TASKS);
+    out.raw(KEY, "{");
+    let mut comma = "";
+    let mut say = |out: &mut Writer, what: &str| {
+        if !what.is_empty() {
+            out.more(comma);
+            out.more(what);
+            comma = ",";
+        }
+    };
     if client.interaction() != Interaction::None {
         let form = able.elicitation_form && version.has_elicitation();
         let url = able.elicitation_url && version.has_url_elicitation();
-        out.more(match (form, url) {
-            (true, true) => ",\"elicitation\":{\"form\":{},\"url\":{}}",
-            (true, false) => ",\"elicitation\":{\"form\":{}}",
-            (false, true) => ",\"elicitation\":{\"url\":{}}",
+        let elicitation = match (form, url) {
+            (true, true) => "\"elicitation\":{\"form\":{},\"url\":{}}",
+            (true, false) => "\"elicitation\":{\"form\":{}}",
+            (false, true) => "\"elicitation\":{\"url\":{}}",
             (false, false) => "",
-        });
-        out.more(match (able.sampling, able.sampling_tools) {
-            (true, true) => ",\"sampling\":{\"tools\":{}}",
-            (true, false) => ",\"sampling\":{}",
+        };
+        let sampling = match (able.sampling, able.sampling_tools) {
+            (true, true) => "\"sampling\":{\"tools\":{}}",
+            (true, false) => "\"sampling\":{}",
             _ => "",
-        });
+        };
+        say(out, elicitation);
+        say(out, sampling);
         if able.roots {
-            out.more(",\"roots\":{}");
+            say(out, "\"roots\":{}");
         }
     }
     out.more("}");

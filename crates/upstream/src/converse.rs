@@ -1,18 +1,23 @@
 //! A call during which its server asks: questions go to the caller while progress, logs and the result come in.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
-use ferromcp_core::{CallContext, InputRequest, Interaction};
+use ferromcp_core::{CallContext, InputRequest, Interaction, Principal};
 use ferromcp_protocol::{RpcError, code};
+use tokio::time::timeout;
 
 use crate::ask::{self, Question};
 use crate::fault::Fault;
 use crate::link::http::OpenStream;
 use crate::link::slot::Item;
 use crate::link::stdio::OpenSlot;
+
+/// Questions that come within this time of each other are asked together.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// Most questions of one call that are open at a time.
 pub(crate) const MAX_OPEN: usize = 16;
@@ -42,10 +47,17 @@ impl Open {
     }
 
     /// From now on the server is told if this is dropped before its end.
-    fn detach(&mut self) {
+    fn detach(&mut self, owner: &Principal) {
         match self {
-            Self::Stdio(open) => open.detach(),
+            Self::Stdio(open) => open.detach(owner),
             Self::Http(open) => open.detach(),
+        }
+    }
+
+    /// Its caller is back.
+    pub(crate) fn attach(&self) {
+        if let Self::Stdio(open) = self {
+            open.attach();
         }
     }
 }
@@ -113,17 +125,8 @@ fn too_many() -> RpcError {
 async fn halt(mut open: Open, first: (Question, InputRequest), cx: &CallContext<'_>) -> Result<Bytes, Fault> {
     let mut questions = vec![first];
     while questions.len() < MAX_OPEN {
-        // Servers that ask several things at a time write them one after the other.
-        let ready = {
-            let mut next = pin!(open.next());
-            poll_fn(|task| {
-                Poll::Ready(match next.as_mut().poll(task) {
-                    Poll::Ready(item) => Some(item),
-                    Poll::Pending => None,
-                })
-            })
-            .await
-        };
+        // Servers that ask several things at a time send one after the other.
+        let ready = timeout(TOGETHER, open.next()).await.ok();
         match ready {
             None => break,
             Some(Item::Happening(happening)) => happening.tell(cx),
@@ -142,7 +145,7 @@ async fn halt(mut open: Open, first: (Question, InputRequest), cx: &CallContext<
     if questions.is_empty() {
         return Box::pin(go_on(open, None, cx)).await;
     }
-    open.detach();
+    open.detach(cx.principal);
     Err(Fault::Waits(Box::new(Halted { open, questions })))
 }
 

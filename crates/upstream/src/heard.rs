@@ -198,6 +198,7 @@ impl Ear {
                 id: heard.id.into(),
                 method: heard.method.as_ref().into(),
                 params: heard.params_raw.unwrap_or("{}").into(),
+                others: Vec::new(),
             });
         }
         let method: String = heard.method.chars().take(100).collect();

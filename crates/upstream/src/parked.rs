@@ -154,6 +154,9 @@ impl Parking {
         let (answered, missing): (Vec<_>, Vec<_>) = questions
             .into_iter()
             .partition(|(_, request)| answer(&request.key).is_some());
+        if missing.is_empty() {
+            open.attach();
+        }
         for (question, request) in &answered {
             if let Some(result) = answer(&request.key) {
                 open.send(ask::answered(&question.id, result));

@@ -574,6 +574,12 @@ fn servers() {
             "`__`",
         ),
         (
+            "servers: { a: { command: x, prefix: '' }, b: { command: x, prefix: '' } }",
+            "1:60",
+            "servers.b.prefix",
+            "also that of the server `a`",
+        ),
+        (
             "servers: { a: { command: x }, b: { command: x, prefix: a } }",
             "1:48",
             "servers.b.prefix",

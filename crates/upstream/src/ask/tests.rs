@@ -43,6 +43,7 @@ fn a_refusal_has_the_id_of_its_question() {
         id: "2.50".into(),
         method: "roots/list".into(),
         params: "{}".into(),
+        others: Vec::new(),
     };
     let refusal = String::from_utf8(unattributed(&question)).unwrap();
     assert!(

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::Bytes;
+use ferromcp_core::Principal;
 
 use crate::ask::Question;
 use crate::fault::Fault;
@@ -33,6 +34,8 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 struct State {
     waker: Option<Waker>,
+    /// Whose the call is, while it waits for its caller to come back.
+    parked: Option<Principal>,
     /// Everything but the end, in order.
     items: VecDeque<Item>,
     end: Option<Result<Bytes, Fault>>,
@@ -87,6 +90,15 @@ impl Slot {
         state.items.push_back(Item::Question(question));
         wake(state);
         Ok(())
+    }
+
+    /// The call waits for its caller to come back; `None`: it goes on.
+    pub(crate) fn park(&self, owner: Option<Principal>) {
+        lock(&self.state).parked = owner;
+    }
+
+    fn parked(&self) -> Option<Principal> {
+        lock(&self.state).parked.clone()
     }
 
     /// Takes back a question with this raw id, if it was asked here.
@@ -212,21 +224,35 @@ impl Pending {
         lock(&self.inner).slots.get(&id).cloned()
     }
 
-    /// The call that something without an address belongs to: the only one in flight, or the newest if all of them
-    /// belong to the same conversation.
-    pub(crate) fn attributed(&self) -> Option<Arc<Slot>> {
+    /// The call that something without an address belongs to: the only one that runs, or the newest if all of them
+    /// belong to the same conversation. Calls that wait for their callers seldom say anything; whose they are is told, for
+    /// what is private must not go from one principal to another even then.
+    pub(crate) fn attributed(&self) -> Option<(Arc<Slot>, Vec<Principal>)> {
         let inner = lock(&self.inner);
-        let mut calls = inner.slots.iter().filter(|(_, slot)| slot.call);
-        let (mut newest, mut found) = calls.next()?;
-        for (id, slot) in calls {
-            if slot.conversation.is_none() || slot.conversation != found.conversation {
-                return None;
+        let mut parked = Vec::new();
+        let mut waiting = None;
+        let mut found: Option<(u64, &Arc<Slot>)> = None;
+        for (id, slot) in inner.slots.iter().filter(|(_, slot)| slot.call) {
+            if let Some(owner) = slot.parked() {
+                parked.push(owner);
+                waiting = Some(slot);
+                continue;
             }
-            if id > newest {
-                (newest, found) = (id, slot);
+            match found {
+                Some((_, other))
+                    if slot.conversation.is_none() || slot.conversation != other.conversation =>
+                {
+                    return None;
+                }
+                Some((newest, _)) if newest > *id => {}
+                _ => found = Some((*id, slot)),
             }
         }
-        Some(Arc::clone(found))
+        match (found, waiting) {
+            (Some((_, slot)), _) => Some((Arc::clone(slot), parked)),
+            (None, Some(slot)) if parked.len() == 1 => Some((Arc::clone(slot), parked)),
+            (None, _) => None,
+        }
     }
 
     /// Tells all calls that a question needs no answer any more; only one of them knows it.

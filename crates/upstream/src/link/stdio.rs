@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use ferromcp_core::CallContext;
+use ferromcp_core::{CallContext, Principal};
 use ferromcp_protocol::json;
 use ferromcp_protocol::lines::LineError;
 use ferromcp_protocol::message::{MAX_BATCH, is_batch};
@@ -187,8 +187,13 @@ impl OpenSlot {
         self.shared.control(message);
     }
 
-    pub(crate) fn detach(&mut self) {
+    pub(crate) fn detach(&mut self, owner: &Principal) {
         self.detached = true;
+        self.slot.park(Some(owner.clone()));
+    }
+
+    pub(crate) fn attach(&self) {
+        self.slot.park(None);
     }
 }
 
@@ -321,8 +326,8 @@ impl Shared {
     /// no other caller it could be for.
     fn told(&self, happening: Happening) {
         match self.pending.attributed() {
-            Some(slot) => slot.happened(happening),
-            None => self.ear.log_here(&happening),
+            Some((slot, others)) if others.is_empty() => slot.happened(happening),
+            _ => self.ear.log_here(&happening),
         }
     }
 
@@ -330,7 +335,7 @@ impl Shared {
     fn question(&self, question: ask::Question) {
         let legacy = self.legacy.load(Ordering::Relaxed);
         let unasked = match self.pending.attributed().filter(|_| legacy) {
-            Some(slot) => slot.asked(question).err(),
+            Some((slot, others)) => slot.asked(ask::Question { others, ..question }).err(),
             None => Some(question),
         };
         if let Some(question) = unasked {

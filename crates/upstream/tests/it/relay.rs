@@ -320,6 +320,30 @@ async fn a_parked_call_is_its_callers_alone_and_asks_again_for_what_is_missing()
 }
 
 #[tokio::test]
+async fn a_parked_call_keeps_others_of_its_principal_from_nothing_and_other_principals_from_asking() {
+    let rig = Rig::start(vec![python("s", &["legacy"])]).await;
+    let client = Asked::new(Interaction::RoundTrip);
+    let parked = required(
+        reply(&rig.gateway, &wanted("s__withdraw", &client))
+            .await
+            .unwrap(),
+    );
+    let other = Principal::unrestricted("local", "other");
+    let direct = Asked::new(Interaction::Direct);
+    let foreign = Ask {
+        principal: Some(&other),
+        ..wanted("s__withdraw", &direct)
+    };
+    let raw = ask(&rig.gateway, &foreign).await.unwrap();
+    assert_eq!(structured(&raw)["w"]["code"], -32013, "{raw}");
+    assert!(direct.seen().is_empty());
+    let raw = ask(&rig.gateway, &wanted("s__withdraw", &direct)).await.unwrap();
+    assert_eq!(structured(&raw)["w"]["action"], "accept");
+    assert!(!parked.requests.is_empty());
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_dies_takes_its_parked_calls_along() {
     let rig = Rig::start(vec![python("s", &["legacy"])]).await;
     let client = Asked::new(Interaction::RoundTrip);
