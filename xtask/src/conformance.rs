@@ -169,7 +169,6 @@ fn suites_of(
     Ok(suites)
 }
 
-#[expect(clippy::too_many_arguments, reason = "called once, from the loop above")]
 fn run_suite(
     tools: &Tools,
     selection: &Selection,

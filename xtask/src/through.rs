@@ -95,6 +95,10 @@ pub(crate) fn start(target: &Path, release: bool, way: &Way) -> Result<Fixture, 
 }
 
 /// The gateway listens before its servers are there.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no async runtime here: another process can only be asked again and again"
+)]
 fn until_listed(address: SocketAddr) -> Result<(), String> {
     let end = Instant::now() + START_LIMIT;
     while Instant::now() < end {
