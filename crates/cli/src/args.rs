@@ -39,6 +39,8 @@ pub(crate) enum Command {
     /// Make an API key for a tenant.
     #[command(subcommand)]
     Keys(Keys),
+    /// List and change the tenants of a running server.
+    Tenants(Tenants),
     /// Read or verify an audit log.
     #[command(subcommand)]
     Audit(Audit),
@@ -220,10 +222,86 @@ The key is shown once and kept nowhere. Put the sha256 line under `tenants: TENA
 without a gap, list both hashes until all clients have the new one.")]
 pub(crate) struct NewKey {
     /// Id of the tenant.
-    pub(crate) tenant: String,
+    #[arg(required_unless_present = "admin")]
+    pub(crate) tenant: Option<String>,
+    /// Make a key of the admin API instead, for `admin: keys:`.
+    #[arg(long, conflicts_with = "tenant")]
+    pub(crate) admin: bool,
     /// Print {\"tenant\", \"key\", \"hash\"} as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  export FERROMCP_ADMIN_KEY=fmcpadmin_...        (made by `ferromcp keys new --admin`)
+  ferromcp tenants create acme '{\"name\":\"Acme\",\"quotas\":{\"tool_calls\":\"1000/min\"}}'
+  ferromcp tenants set acme '{\"tools\":{\"allow\":[\"echo\"]}}'
+  ferromcp tenants suspend acme
+  ferromcp tenants usage acme
+
+Tenants have the fields of `tenants:` in ferromcp.yaml. Those of the file are listed and cannot be changed here.
+Answers are JSON. Exit code 0 if it was done, 1 if the server refused.")]
+pub(crate) struct Tenants {
+    #[command(subcommand)]
+    pub(crate) what: TenantsCommand,
+    /// The admin API of the server.
+    #[arg(long, global = true, value_name = "URL", env = "FERROMCP_ADMIN_URL", default_value = "http://127.0.0.1:9090")]
+    pub(crate) admin: String,
+    /// Key of the admin API.
+    #[arg(long, global = true, value_name = "KEY", env = "FERROMCP_ADMIN_KEY", hide_env_values = true)]
+    pub(crate) admin_key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantsCommand {
+    /// All tenants, of the file and of the store.
+    List,
+    /// One tenant.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Make a tenant.
+    Create {
+        /// Its id.
+        id: String,
+        /// Its settings: a JSON object, `@FILE`, or `-` for standard input. Default {}.
+        settings: Option<String>,
+    },
+    /// Change settings of a tenant; the others stay. null removes one.
+    Set {
+        /// Its id.
+        id: String,
+        /// The settings to change: a JSON object, `@FILE`, or `-` for standard input.
+        settings: String,
+    },
+    /// Make an API key for a tenant; it is shown once.
+    Key {
+        /// Its id.
+        id: String,
+    },
+    /// Refuse all calls of a tenant from now on.
+    Suspend {
+        /// Its id.
+        id: String,
+    },
+    /// Take its calls again.
+    Resume {
+        /// Its id.
+        id: String,
+    },
+    /// Delete a tenant.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+    /// What of its rate and quotas is used.
+    Usage {
+        /// Its id.
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! From a configuration to a running gateway.
 
 mod access;
+mod admin;
 mod audit;
 mod patterns;
 
@@ -19,7 +20,8 @@ use tracing::warn;
 use crate::args::Serve;
 use crate::exit::Failure;
 
-pub(crate) use access::{Compiled, access, authorization};
+pub(crate) use access::{access, authorization, tokens_of};
+pub(crate) use admin::{keys as admin_keys, tenants};
 pub(crate) use audit::audit;
 
 /// Reads the configuration that the arguments name, and lays the arguments over it.

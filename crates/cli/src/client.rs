@@ -1,7 +1,7 @@
 //! `ferromcp tools` and `ferromcp call`: against a running server, or against a configuration.
 
 pub(crate) mod direct;
-mod remote;
+pub(crate) mod remote;
 mod show;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -45,6 +45,15 @@ pub(crate) fn call(args: &Call) -> Result<(), Failure> {
         eprint!("{}", show::failure(&answer));
     }
     if success { Ok(()) } else { Err(Failure::Silent) }
+}
+
+/// Carries out one exchange.
+pub(crate) fn run_async<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::other("cannot start the runtime", e))?;
+    runtime.block_on(work)
 }
 
 fn as_json(target: &Target) -> bool {

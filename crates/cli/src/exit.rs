@@ -49,6 +49,16 @@ impl Failure {
     }
 }
 
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => f.write_str(error.render(false).trim_end()),
+            Self::Usage(text) | Self::Bind(text) | Self::Drain(text) | Self::Other(text) => f.write_str(text),
+            Self::Silent => Ok(()),
+        }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Config(Box::new(error))

@@ -19,6 +19,7 @@ mod jwks;
 mod keys;
 mod otlp;
 mod serve;
+mod tenants;
 mod why;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),
         Command::Keys(Keys::New(args)) => keys::new(&args),
+        Command::Tenants(args) => tenants::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Check(args) => files::check(&args),

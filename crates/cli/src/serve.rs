@@ -1,12 +1,13 @@
 //! `ferromcp serve`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_adapter_http::{Doors, HttpSettings, Listener, Threads};
 use ferromcp_adapter_stdio::Ended;
+use ferromcp_admin::{Admin, AdminSettings};
 use ferromcp_audit::AuditWriter;
 use ferromcp_config::{Config, JwtKeys, LogFormat};
 use ferromcp_core::{Credential, Gateway, Tokens};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::{Mode, Serve};
-use crate::build::{self, Compiled};
+use crate::build;
 use crate::exit::Failure;
 use crate::jwks::Keys;
 
@@ -26,7 +27,7 @@ use crate::jwks::Keys;
 const STOP_CHILDREN: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
-    let config = build::config(args)?;
+    let config = Arc::new(build::config(args)?);
     let http = args.mode != Mode::Stdio;
     if http {
         refuse_open_door(&config, args.insecure_no_auth)?;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
+    let admin_socket = config.admin.as_ref().map(|admin| bind_admin(admin.listen)).transpose()?;
     let mut records = Records::default();
     let _call_log = if config.log.calls {
         let (log, writer) =
@@ -54,7 +56,12 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         None
     };
-    let Compiled { access, tokens } = build::access(&config)?;
+    let tokens = build::tokens_of(&config)?;
+    let tenants = match &config.admin {
+        Some(admin) => Some(build::tenants(&config, &admin.store, tokens.clone())?),
+        None => None,
+    };
+    let access = build::access(&config, tokens.clone(), tenants.as_deref())?;
     if let Some(tenant) = &args.tenant {
         access
             .principal(Credential::Tenant(tenant))
@@ -68,7 +75,20 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         }
         None => None,
     };
+    let recorded = records.audit.clone();
     let gateway = build::gateway(&config, access, records)?;
+    let admin = match (admin_socket, &config.admin, tenants) {
+        (Some(socket), Some(settings), Some(tenants)) => {
+            let settings = AdminSettings {
+                keys: build::admin_keys(settings),
+                tenants,
+                gateway: Arc::clone(&gateway),
+                audit: recorded,
+            };
+            Some((socket, Admin::new(settings)))
+        }
+        _ => None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("ferromcp")
@@ -80,6 +100,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         gateway,
         runtime,
         tokens,
+        admin,
         stop: CancellationToken::new(),
     };
     let served = server.run(listeners, args);
@@ -93,15 +114,16 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
 }
 
 struct Server {
-    config: Config,
+    config: Arc<Config>,
     gateway: Arc<Gateway>,
     runtime: Runtime,
     tokens: Option<Arc<Tokens>>,
+    admin: Option<(TcpListener, Arc<Admin>)>,
     stop: CancellationToken,
 }
 
 impl Server {
-    fn run(self, listeners: Vec<Listener>, args: &Serve) -> Result<(), Failure> {
+    fn run(mut self, listeners: Vec<Listener>, args: &Serve) -> Result<(), Failure> {
         let signals = self.runtime.block_on(async { Signals::listen() })?;
         let endpoint = Arc::new(Endpoint::new(
             Arc::clone(&self.gateway),
@@ -112,9 +134,14 @@ impl Server {
             .block_on(async { build::upstreams(&self.config, &self.gateway) });
         self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
+        let admin = self.open_admin();
         let doors = self.open_http(listeners, &endpoint, drain)?;
         let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
         self.stop.cancel();
+        if let Some(admin) = admin {
+            // It ends within its own bound; an error was told when it happened.
+            let _ = self.runtime.block_on(admin);
+        }
         // The doors wait for calls as long again: only for answers on their way, not for calls that had their time.
         let closed = drained && doors.is_none_or(Threads::join);
         self.runtime.block_on(stop_upstreams(upstreams));
@@ -141,6 +168,24 @@ impl Server {
         keys.fetch().await;
         tokio::spawn(keys.keep());
         Ok(())
+    }
+
+    /// Opens the admin API beside the doors.
+    fn open_admin(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+        let (socket, admin) = self.admin.take()?;
+        let stop = self.stop.clone();
+        if let Ok(address) = socket.local_addr() {
+            if self.config.log.format == LogFormat::Json {
+                info!(url = %format_args!("http://{address}/admin/v1"), "admin API listening");
+            } else {
+                eprintln!("admin API http://{address}/admin/v1");
+            }
+        }
+        Some(self.runtime.spawn(async move {
+            if let Err(e) = ferromcp_admin::serve(socket, admin, stop).await {
+                warn!(error = %e, "the admin API ended");
+            }
+        }))
     }
 
     fn open_http(
@@ -221,6 +266,10 @@ impl Server {
         }
         true
     }
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|e| Failure::Bind(format!("admin.listen: cannot listen on {address}: {e}")))
 }
 
 fn endpoint_settings(config: &Config) -> EndpointSettings {

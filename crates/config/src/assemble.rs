@@ -1,10 +1,11 @@
 //! Checked values to the [`Config`], with the rules that span several keys.
 
+mod admin;
 mod audit;
 mod auth;
 mod limits;
 mod patterns;
-mod tenants;
+pub(crate) mod tenants;
 mod workers;
 
 use std::collections::HashMap;
@@ -33,11 +34,15 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     let validation = validation(group("validation"), problems);
     let log = log(group("log"));
     let limits = limits::limits(group("limits"), problems);
-    let audit = audit::audit(group("audit"), problems);
+    let audit = group("audit");
     let auth = group("auth");
+    let admin = root.object("admin");
+    let has_admin = admin.is_some();
+    let audit = audit::audit(audit, has_admin, problems);
     let tenants = tenants::tenants(root.table("tenants"), problems);
     let has_keys = tenants.iter().any(|tenant| !tenant.keys.is_empty());
-    let auth = auth::auth(auth, has_keys, problems);
+    let auth = auth::auth(auth, has_keys || has_admin, problems);
+    let admin = admin.and_then(|fields| admin::admin(fields, &tenants, problems));
     let mut config = Config {
         listen,
         server,
@@ -52,6 +57,7 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
         auth,
         limits,
         audit,
+        admin,
     };
     servers(root.table("servers"), &mut config, problems);
     workers::fit(&config, max_workers, problems);

@@ -45,6 +45,12 @@ impl<'c, 'e> Checker<'c, 'e> {
         }
     }
 
+    /// Takes `${...}` as plain text: what comes over a network must not reach files or the environment.
+    pub(crate) fn literal(mut self) -> Self {
+        self.interpolator.literal = true;
+        self
+    }
+
     fn problem(&self, node: &Node, message: impl Into<String>) -> Problem {
         Problem::new(mark(node), &self.path, message)
     }

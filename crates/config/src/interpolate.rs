@@ -122,6 +122,8 @@ pub(crate) struct Interpolator<'e> {
     base: PathBuf,
     references: usize,
     total: usize,
+    /// Nothing is replaced.
+    pub(crate) literal: bool,
 }
 
 impl<'e> Interpolator<'e> {
@@ -131,10 +133,17 @@ impl<'e> Interpolator<'e> {
             base,
             references: 0,
             total: 0,
+            literal: false,
         }
     }
 
     pub(crate) fn resolve(&mut self, text: &str) -> Result<Resolved, Failure> {
+        if self.literal {
+            return Ok(Resolved {
+                text: text.to_owned(),
+                interpolated: false,
+            });
+        }
         let mut out = Resolved {
             text: String::new(),
             interpolated: false,

@@ -13,6 +13,7 @@
 
 mod assemble;
 mod check;
+mod document;
 mod excerpt;
 mod fields;
 mod import;
@@ -37,10 +38,11 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use document::DocumentProblem;
 pub use import::{Imported, Note, import};
 pub use model::{
-    AccessList, ActsFor, Anonymous, Audit, AuditLog, AuditOtlp, Auth, Builtin, ByteRate, Command, Config,
-    Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log,
+    AccessList, ActsFor, Admin, Anonymous, Audit, AuditLog, AuditOtlp, Auth, Builtin, ByteRate, Command,
+    Config, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Log,
     LogFormat, LogLevel, OnError, OnFull, OutputRedaction, PatternAction, PatternExemption, Patterns,
     PoolSettings, Quotas, Rate, ResourceLimits, Sessions, SignKey, Supervisor, Tenant, ToolFilter, Transport,
     Upstream, Validation,

@@ -1,5 +1,6 @@
 //! The validated configuration: plain data, every field in its final type, every bound already checked.
 
+mod admin;
 mod audit;
 mod limits;
 mod patterns;
@@ -14,6 +15,7 @@ use url::Url;
 
 use crate::secret::Secret;
 
+pub use admin::Admin;
 pub use audit::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
@@ -49,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is kept of every call.
     pub audit: Audit,
+    /// The admin API; default none.
+    pub admin: Option<Admin>,
 }
 
 impl Config {

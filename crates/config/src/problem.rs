@@ -190,6 +190,11 @@ impl Problems {
         }
     }
 
+    /// The problems without places: for a text whose lines nobody sees.
+    pub(crate) fn into_list(self) -> Vec<Problem> {
+        self.list
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

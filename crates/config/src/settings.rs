@@ -3,11 +3,12 @@
 //! The validator, the JSON Schema and the reference page are all derived from these tables, so none of them can know a
 //! key that the others do not. What a table cannot say (one key excludes another, and so on) is in `assemble`.
 
+mod admin;
 mod audit;
 mod auth;
 mod limits;
 mod patterns;
-mod tenants;
+pub(crate) mod tenants;
 mod workers;
 
 use std::time::Duration;
@@ -135,6 +136,13 @@ pub(crate) static ROOT: Object = Object {
             Kind::Object(&audit::AUDIT),
             Group,
             "Records of every call and of every change of the settings.",
+        ),
+        field(
+            "admin",
+            Kind::Object(&admin::ADMIN),
+            Group,
+            "The admin API, on an address of its own: makes and changes tenants while the server runs. Off without this block. \
+             With it, callers need a credential unless `auth.anonymous` is `local`.",
         ),
     ],
     later: &[later(

@@ -21,6 +21,7 @@ pub const MAX_KEY_BYTES: usize = 512;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const PREFIX: &str = "fmcp_";
+const ADMIN_PREFIX: &str = "fmcpadmin_";
 const CHECKSUM_DIGITS: usize = 8;
 const SECRET_DIGITS: usize = 2 * KEY_RANDOM_BYTES + CHECKSUM_DIGITS;
 
@@ -41,6 +42,14 @@ impl fmt::Debug for NewKey {
 /// Makes a key of random bytes, which must come from the operating system's generator.
 pub fn new_key(tenant: &TenantId, random: &[u8; KEY_RANDOM_BYTES]) -> NewKey {
     let mut key = format!("{PREFIX}{tenant}_{}", hex(random));
+    key.push_str(&checksum(&key));
+    let hash = KeyHash::of(&key);
+    NewKey { key, hash }
+}
+
+/// Makes a key of the admin API. It begins in another way than those of tenants, so that nobody takes one for the other.
+pub fn new_admin_key(random: &[u8; KEY_RANDOM_BYTES]) -> NewKey {
+    let mut key = format!("{ADMIN_PREFIX}{}", hex(random));
     key.push_str(&checksum(&key));
     let hash = KeyHash::of(&key);
     NewKey { key, hash }
@@ -74,12 +83,17 @@ impl KeyHash {
         Self(hash)
     }
 
+    /// A hash that was made before.
+    pub const fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     /// Reads `sha256:<64 hex digits>`.
     ///
     /// # Errors
     /// When it is anything else.
     pub fn parse(text: &str) -> Result<Self, KeyHashError> {
-        if text.starts_with(PREFIX) {
+        if text.starts_with(PREFIX) || text.starts_with(ADMIN_PREFIX) {
             return Err(KeyHashError::IsKey);
         }
         let digits = text.strip_prefix("sha256:").ok_or(KeyHashError::Prefix)?;
@@ -98,7 +112,7 @@ impl KeyHash {
     }
 
     /// Compares without telling by its time where the difference is.
-    pub(crate) fn equals(&self, other: &Self) -> bool {
+    pub fn equals(&self, other: &Self) -> bool {
         let pairs = self.0.iter().zip(&other.0);
         black_box(pairs.fold(0, |difference, (one, two)| black_box(difference | (one ^ two)))) == 0
     }

@@ -32,5 +32,5 @@ pub use jwt::{
     Algorithm, JwkSet, JwksError, JwksRefresh, JwtSettings, JwtVerifier, MAX_JWKS_BYTES, MAX_JWKS_KEYS,
     MAX_TOKEN_BYTES, RefreshSettings, Secret, SettingsError, TenantSource, Verified,
 };
-pub use key::{KEY_RANDOM_BYTES, KeyHash, KeyHashError, MAX_KEY_BYTES, NewKey, new_key};
+pub use key::{KEY_RANDOM_BYTES, KeyHash, KeyHashError, MAX_KEY_BYTES, NewKey, new_admin_key, new_key};
 pub use reason::{Denied, Rule};

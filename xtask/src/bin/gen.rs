@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = ferromcp_config::generated();
     files.extend(ferromcp_adapter_http::generated());
+    files.extend(ferromcp_admin::generated());
     let mut wrong = 0;
     for (path, text) in &files {
         let outcome = if check {

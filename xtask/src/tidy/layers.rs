@@ -79,6 +79,11 @@ const LAYERS: &[Layer] = &[
         must_not_know: POLICY,
     },
     Layer {
+        package: "ferromcp-admin",
+        may_use: &["audit", "core", "limits", "protocol", "tenancy"],
+        must_not_know: ADAPTER,
+    },
+    Layer {
         package: "ferromcp-upstream",
         may_use: &["core", "protocol", "supervisor"],
         must_not_know: &["clap", "saphyr"],
@@ -112,7 +117,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "xtask",
-        may_use: &["adapter-http", "config"],
+        may_use: &["adapter-http", "admin", "config"],
         must_not_know: &["tokio"],
     },
 ];

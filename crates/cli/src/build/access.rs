@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use ferromcp_adapter_http::AuthorizationSettings;
+use ferromcp_admin::{TenantParts, Tenants};
 use ferromcp_config::{AccessList, ActsFor, Config, Jwt, JwtKeys};
 use ferromcp_core::guard::PatternPolicy;
 use ferromcp_core::{Access, AccessSettings, Anonymous, Tokens};
@@ -18,20 +19,38 @@ use ferromcp_tenancy::{
 use super::patterns::patterns;
 use crate::exit::Failure;
 
-/// Who may call; and the checker of tokens, if its keys have to be fetched.
-pub(crate) struct Compiled {
-    pub(crate) access: Access,
-    pub(crate) tokens: Option<Arc<Tokens>>,
+/// What the configuration checks and the compilers still refuse is a mistake of ours; it ends the start all the same.
+/// `tenants` are those of the file and of the store of the admin API, where there is one.
+pub(crate) fn access(
+    config: &Config,
+    tokens: Option<Arc<Tokens>>,
+    tenants: Option<&Tenants>,
+) -> Result<Access, Failure> {
+    let settings = match tenants {
+        Some(tenants) => tenants.access().map_err(Failure::Usage)?,
+        None => settings(config, tokens, &[], &Directory::default())?,
+    };
+    Ok(Access::new(settings))
 }
 
-/// What the configuration checks and the compilers still refuse is a mistake of ours; it ends the start all the same.
-pub(crate) fn access(config: &Config) -> Result<Compiled, Failure> {
-    let tenants: Vec<TenantSettings> = config.tenants.iter().map(tenant).collect();
-    let directory = Directory::new(&tenants).map_err(|errors| {
+/// The checker of tokens, where the configuration accepts any.
+pub(crate) fn tokens_of(config: &Config) -> Result<Option<Arc<Tokens>>, Failure> {
+    config.auth.jwt.as_ref().map(tokens).transpose()
+}
+
+/// The settings for the tenants of the file and others. What is the same as `before` is not compiled again.
+pub(crate) fn settings(
+    config: &Config,
+    tokens: Option<Arc<Tokens>>,
+    others: &[&TenantParts],
+    before: &Directory,
+) -> Result<AccessSettings, Failure> {
+    let mut tenants: Vec<TenantSettings> = config.tenants.iter().map(tenant).collect();
+    tenants.extend(others.iter().map(|parts| parts.settings.clone()));
+    let directory = before.renewed(&tenants).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::Usage(lines.join("\n"))
     })?;
-    let tokens = config.auth.jwt.as_ref().map(tokens).transpose()?;
     let mut tool_rates = Vec::new();
     for (pattern, set) in &config.limits.tools {
         let acl = AclSettings {
@@ -45,9 +64,21 @@ pub(crate) fn access(config: &Config) -> Result<Compiled, Failure> {
             Acl::new(&acl).map_err(|_| Failure::Usage(format!("limits.tools: {pattern}: bad pattern")))?;
         tool_rates.push((acl, rate(set)?));
     }
-    let access = Access::new(AccessSettings {
+    let mut limits = limits(config)?;
+    let mut tenant_patterns = own_patterns(config)?;
+    for parts in others {
+        let id = &parts.settings.id;
+        match parts.limits {
+            Some(own) => limits.tenants.insert(id.clone(), own),
+            None => limits.tenants.remove(id),
+        };
+        if let Some(own) = &parts.patterns {
+            tenant_patterns.insert(id.clone(), own.clone());
+        }
+    }
+    Ok(AccessSettings {
         directory,
-        tokens: tokens.clone(),
+        tokens,
         anonymous: match config.auth.anonymous {
             ferromcp_config::Anonymous::Local => Anonymous::Local,
             ferromcp_config::Anonymous::Refuse => Anonymous::Refuse,
@@ -59,11 +90,24 @@ pub(crate) fn access(config: &Config) -> Result<Compiled, Failure> {
             .map(|jwt| jwt.scopes.clone())
             .unwrap_or_default(),
         patterns: Some(patterns(&config.validation.patterns, "validation.patterns")?),
-        tenant_patterns: own_patterns(config)?,
-        limits: limits(config)?,
+        tenant_patterns,
+        limits,
         tool_rates,
-    });
-    Ok(Compiled { access, tokens })
+    })
+}
+
+/// One tenant, in the parts that the pipeline is made of.
+pub(crate) fn parts(set: &ferromcp_config::Tenant, config: &Config) -> Result<TenantParts, String> {
+    let limits = TenantLimits {
+        rate: optional(&set.limits.or(config.limits.tenant)).map_err(|e| e.to_string())?,
+        quotas: quotas(&set.quotas).map_err(|e| e.to_string())?,
+    };
+    let own = set.patterns.as_ref().map(|own| patterns(own, "patterns"));
+    Ok(TenantParts {
+        settings: tenant(set),
+        limits: (limits != TenantLimits::default()).then_some(limits),
+        patterns: own.transpose().map_err(|e| e.to_string())?,
+    })
 }
 
 fn own_patterns(config: &Config) -> Result<HashMap<String, PatternPolicy>, Failure> {
@@ -107,7 +151,7 @@ fn tenant(set: &ferromcp_config::Tenant) -> TenantSettings {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -125,7 +169,6 @@ fn list(set: &AccessList) -> List {
 
 fn limits(config: &Config) -> Result<LimitSettings, Failure> {
     let set = &config.limits;
-    let optional = |set: &Option<ferromcp_config::Rate>| set.as_ref().map(rate).transpose();
     let mut tenants = HashMap::new();
     // Local users are a tenant too, whether or not it is named.
     let local = ferromcp_config::Tenant {
@@ -148,6 +191,10 @@ fn limits(config: &Config) -> Result<LimitSettings, Failure> {
         tenants,
         tools: HashMap::new(),
     })
+}
+
+fn optional(set: &Option<ferromcp_config::Rate>) -> Result<Option<Rate>, Failure> {
+    set.as_ref().map(rate).transpose()
 }
 
 fn rate(set: &ferromcp_config::Rate) -> Result<Rate, Failure> {

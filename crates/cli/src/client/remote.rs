@@ -96,6 +96,21 @@ async fn send(
     url: &Url,
     body: Bytes,
 ) -> Result<(http::StatusCode, Value), Failure> {
+    let key = target.tenant_key.as_ref();
+    let headers: Vec<_> = key
+        .map(|key| (header::AUTHORIZATION, format!("Bearer {key}")))
+        .into_iter()
+        .collect();
+    exchange(method, url, &headers, body).await
+}
+
+/// One request, one JSON answer.
+pub(crate) async fn exchange(
+    method: Method,
+    url: &Url,
+    headers: &[(header::HeaderName, String)],
+    body: Bytes,
+) -> Result<(http::StatusCode, Value), Failure> {
     let mut connector = hyper_util::client::legacy::connect::HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT));
@@ -113,8 +128,8 @@ async fn send(
     if !body.is_empty() {
         request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    if let Some(key) = &target.tenant_key {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+    for (name, value) in headers {
+        request = request.header(name, value);
     }
     let request = request
         .body(Full::new(body))
@@ -150,10 +165,13 @@ fn unreachable(url: &Url, error: &hyper_util::client::legacy::Error) -> Failure 
 }
 
 fn refused(url: &Url, status: http::StatusCode, answer: &Value) -> Failure {
+    Failure::Other(refusal(url, status, answer))
+}
+
+/// What a server said that did not do it.
+pub(crate) fn refusal(url: &Url, status: http::StatusCode, answer: &Value) -> String {
     match answer["error"]["message"].as_str() {
-        Some(message) => Failure::Other(format!("{url} answered {status}: {message}")),
-        None => Failure::Other(format!(
-            "{url} answered {status} with JSON of another kind; is this a FerroMCP server?"
-        )),
+        Some(message) => format!("{url} answered {status}: {message}"),
+        None => format!("{url} answered {status} with JSON of another kind; is this a FerroMCP server?"),
     }
 }

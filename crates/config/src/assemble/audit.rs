@@ -19,8 +19,15 @@ const OF_THE_LOG: [&str; 7] = [
     "journal",
 ];
 
-pub(super) fn audit(mut fields: Fields, problems: &mut Problems) -> Audit {
+/// `admin`: there is somebody to ask for recent records.
+pub(super) fn audit(mut fields: Fields, admin: bool, problems: &mut Problems) -> Audit {
     let default = Audit::default();
+    if !admin && let Some(span) = fields.span("ring") {
+        problems.push(
+            no_effect(span, &fields.path, "ring", "nobody reads it without `admin`")
+                .hint("add `admin`, or remove the key: `ferromcp audit query` reads the log"),
+        );
+    }
     if fields.span("file").is_none() {
         for key in OF_THE_LOG {
             if let Some(span) = fields.span(key) {
@@ -43,6 +50,7 @@ pub(super) fn audit(mut fields: Fields, problems: &mut Problems) -> Audit {
         store_arguments,
         redact: fields.strings("redact").unwrap_or(default.redact),
         max_arguments: count(fields.number("max_arguments"), default.max_arguments),
+        ring: count(fields.number("ring"), if admin { Audit::RING } else { 0 }),
         stdout: fields.flag("stdout", false),
         otlp: fields.object("otlp").and_then(|fields| otlp(fields, problems)),
     }

@@ -28,6 +28,23 @@ pub(super) fn tenants(entries: Vec<(String, Checked)>, problems: &mut Problems) 
     entries.into_iter().filter_map(tenant).collect()
 }
 
+/// One tenant outside of the file, among others.
+pub(crate) fn one(
+    id: &str,
+    fields: Fields,
+    ids: &HashSet<String>,
+    keys: &HashMap<[u8; 32], String>,
+    problems: &mut Problems,
+) -> Tenant {
+    let mut context = Context {
+        ids,
+        keys: keys.clone(),
+        suggestions: 0,
+        problems,
+    };
+    context.tenant(id.to_owned(), fields)
+}
+
 struct Context<'c> {
     ids: &'c HashSet<String>,
     /// Where each hash was first given.
@@ -66,7 +83,7 @@ impl Context<'_> {
                 let message = format!("the key {} is also `{first}`", key.shown());
                 self.problems.push(
                     Problem::new(text.span, &path, message)
-                        .expected("each key once in the whole file: a key belongs to one tenant")
+                        .expected("each key once: a key belongs to one tenant")
                         .hint("remove one of them, or make another with `ferromcp keys new TENANT`"),
                 );
                 continue;
@@ -133,7 +150,7 @@ impl Context<'_> {
                 out.push(name);
             } else {
                 let problem = problem(format!("there is no tenant {}", quote(&name)))
-                    .expected("the id of a tenant in this file, or `*` for all");
+                    .expected("the id of a tenant, or `*` for all");
                 let problem = match self.suggestion(&name) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
                     None => problem,

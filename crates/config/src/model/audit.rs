@@ -17,6 +17,8 @@ pub struct Audit {
     pub redact: Vec<String>,
     /// Most bytes of arguments stored with a record, 64 B to 16 MiB; default 16 KiB.
     pub max_arguments: usize,
+    /// Records kept in memory, 0 to 1,000,000. Resolved: without the key, 10,000 with `admin`, else none.
+    pub ring: usize,
     /// Also write records to stdout as JSON lines; default false.
     pub stdout: bool,
     /// Also send records to an OpenTelemetry collector; default not.
@@ -101,6 +103,7 @@ pub struct Keep {
 }
 
 impl Audit {
+    pub(crate) const RING: usize = 10_000;
     pub(crate) const REDACT: [&'static str; 5] = ["password", "token", "secret", "authorization", "api_key"];
 }
 
@@ -111,6 +114,7 @@ impl Default for Audit {
             store_arguments: false,
             redact: Self::REDACT.map(str::to_owned).into(),
             max_arguments: 16 << 10,
+            ring: 0,
             stdout: false,
             otlp: None,
         }

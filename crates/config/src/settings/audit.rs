@@ -1,6 +1,6 @@
 //! `audit`: what is recorded, and where.
 
-use super::{DAY, HOUR, KIB, MIB, MINUTE, SECOND, TIB, duration, field, later, text, texts, word};
+use super::{DAY, HOUR, KIB, MIB, MINUTE, SECOND, TIB, duration, field, text, texts, word};
 use crate::spec::Absent::{Group, Required, Value, Words};
 use crate::spec::{Kind, Object};
 use crate::text::{Form, KeyForm};
@@ -85,16 +85,22 @@ pub(super) static AUDIT: Object = Object {
             "Also send every record to an OpenTelemetry collector, as a log record over OTLP/HTTP.",
         ),
         field(
+            "ring",
+            Kind::Count {
+                min: 0,
+                max: 1_000_000,
+            },
+            Words("10000 with `admin`, else 0"),
+            "Records of the recent past that are kept in memory for the admin API; also without `file`. Needs `admin`.",
+        ),
+        field(
             "stdout",
             Kind::Bool,
             Value("false"),
             "Also write every record to stdout as a JSON line. Not with `--mode stdio`, where stdout is MCP's.",
         ),
     ],
-    later: &[later(
-        "ring",
-        "records are read from the log (`ferromcp audit query`) for now; remove the key",
-    )],
+    later: &[],
 };
 
 static OTLP: Object = Object {

@@ -14,7 +14,7 @@ const WINDOW: Duration = Duration::from_millis(31 * DAY);
 /// Most patterns in one list.
 const PATTERNS_MAX: usize = 1000;
 
-pub(super) static TENANT: Object = Object {
+pub(crate) static TENANT: Object = Object {
     fields: &[
         field(
             "name",
