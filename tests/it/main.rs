@@ -2,6 +2,7 @@
 //! servers. Start reading at `support.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
 mod commands;
 mod endings;
 mod faults;
