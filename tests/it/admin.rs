@@ -72,7 +72,8 @@ impl Api {
         let credential = format!("Bearer {}", self.key);
         let mut headers = vec![("Authorization", credential.as_str())];
         headers.extend(more);
-        self.door.request(method, &format!("/admin/v1/{path}"), &headers, body)
+        self.door
+            .request(method, &format!("/admin/v1/{path}"), &headers, body)
     }
 
     fn ok(&self, method: &str, path: &str, body: &str) -> Value {
@@ -86,12 +87,18 @@ impl Api {
         let answer = self.ask(method, path, more, body);
         let error = answer.json();
         assert_eq!(error["success"], false, "{method} {path}: {answer:?}");
-        assert!(error["error"]["code"].is_string() && error["error"]["message"].is_string(), "{error}");
+        assert!(
+            error["error"]["code"].is_string() && error["error"]["message"].is_string(),
+            "{error}"
+        );
         (answer.status, error["error"]["rule"].as_str().unwrap().to_owned())
     }
 
     fn key(&self, tenant: &str) -> String {
-        self.ok("POST", &format!("tenants/{tenant}/keys"), "")["key"].as_str().unwrap().to_owned()
+        self.ok("POST", &format!("tenants/{tenant}/keys"), "")["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }
 
@@ -133,15 +140,28 @@ fn a_tenant_is_made_used_suspended_and_survives_a_restart() {
     let setup = Setup::new();
     let (mut served, api) = setup.start();
     assert_eq!(call(&served.door, "nobody"), 401);
-    let made = api.ask("POST", "tenants", &[], r#"{"id":"acme","quotas":{"tool_calls":"5/h","concurrent":3}}"#);
-    assert_eq!((made.status, made.header("etag")), (201, Some("\"1\"")), "{made:?}");
+    let made = api.ask(
+        "POST",
+        "tenants",
+        &[],
+        r#"{"id":"acme","quotas":{"tool_calls":"5/h","concurrent":3}}"#,
+    );
+    assert_eq!(
+        (made.status, made.header("etag")),
+        (201, Some("\"1\"")),
+        "{made:?}"
+    );
     let key = api.key("acme");
     assert_eq!(call(&served.door, &key), 200);
     assert_eq!(call(&served.door, &key), 200);
     let session = open_legacy(&served.door, &key);
     assert_eq!(legacy(&served.door, &session, &key), 200);
     // An unrelated change leaves what was used as it is.
-    api.ok("PATCH", "tenants/acme", r#"{"name":"Acme","tools":{"deny":["nothing_like_it"]}}"#);
+    api.ok(
+        "PATCH",
+        "tenants/acme",
+        r#"{"name":"Acme","tools":{"deny":["nothing_like_it"]}}"#,
+    );
     let usage = api.ok("GET", "tenants/acme/usage", "");
     assert_eq!(usage["quotas"]["tool_calls"]["used"], 2, "{usage}");
     assert_eq!(usage["quotas"]["tool_calls"]["remaining"], 3, "{usage}");
@@ -151,11 +171,19 @@ fn a_tenant_is_made_used_suspended_and_survives_a_restart() {
     api.ok("POST", "tenants/acme/suspend", "");
     assert_eq!(call(&served.door, &key), 403);
     assert_ne!(legacy(&served.door, &session, &key), 200);
-    let why = api.ok("POST", "why", r#"{"tenant":"acme","tool":"echo","arguments":{"msg":"x"}}"#);
+    let why = api.ok(
+        "POST",
+        "why",
+        r#"{"tenant":"acme","tool":"echo","arguments":{"msg":"x"}}"#,
+    );
     assert_eq!(why["passes"], false);
     api.ok("POST", "tenants/acme/resume", "");
     assert_eq!(call(&served.door, &key), 200);
-    let why = api.ok("POST", "why", r#"{"tenant":"acme","tool":"echo","arguments":{"msg":"x"}}"#);
+    let why = api.ok(
+        "POST",
+        "why",
+        r#"{"tenant":"acme","tool":"echo","arguments":{"msg":"x"}}"#,
+    );
     assert_eq!(why["passes"], true, "{why}");
     assert!(why.to_string().contains("2 of 5 left"), "{why}");
     // The records: calls and changes, newest first, no secret.
@@ -182,7 +210,11 @@ fn a_tenant_is_made_used_suspended_and_survives_a_restart() {
     // Keys rotate: the old one is out at once.
     let next = api.key("acme");
     let old = again["keys"][0].as_str().unwrap();
-    api.ok("DELETE", &format!("tenants/acme/keys/{}", &old["sha256:".len()..][..8]), "");
+    api.ok(
+        "DELETE",
+        &format!("tenants/acme/keys/{}", &old["sha256:".len()..][..8]),
+        "",
+    );
     assert_eq!((call(&served.door, &key), call(&served.door, &next)), (401, 200));
     api.ok("DELETE", "tenants/acme", "");
     assert_eq!(call(&served.door, &next), 401);
@@ -229,10 +261,19 @@ fn two_admins_do_not_overwrite_one_another() {
     let stale = format!("\"{}\"", read["version"]);
     let refused = |status: u16, rule: &str| (status, rule.to_owned());
     let put = |more: &[(&str, &str)], body: &str| api.refused("PUT", "tenants/acme", more, body);
-    assert_eq!(put(&[("If-Match", &stale)], r#"{"name":"Second"}"#), refused(412, "admin.version"));
+    assert_eq!(
+        put(&[("If-Match", &stale)], r#"{"name":"Second"}"#),
+        refused(412, "admin.version")
+    );
     assert_eq!(put(&[], &read.to_string()), refused(412, "admin.version"));
-    assert_eq!(put(&[], r#"{"name":"Second"}"#), refused(428, "admin.version.required"));
-    assert_eq!(put(&[("If-None-Match", "*")], "{}"), refused(409, "admin.tenant.exists"));
+    assert_eq!(
+        put(&[], r#"{"name":"Second"}"#),
+        refused(428, "admin.version.required")
+    );
+    assert_eq!(
+        put(&[("If-None-Match", "*")], "{}"),
+        refused(409, "admin.tenant.exists")
+    );
     assert_eq!(api.ok("GET", "tenants/acme", "")["name"], "First");
     let any = api.ask("PUT", "tenants/acme", &[("If-Match", "*")], r#"{"name":"Third"}"#);
     assert_eq!(any.status, 200, "{any:?}");
@@ -247,22 +288,57 @@ fn bad_input_is_refused_with_rule_and_place_and_changes_nothing() {
     let (served, api) = setup.start();
     api.ok("POST", "tenants", r#"{"id":"acme"}"#);
     let before = api.ok("GET", "tenants", "");
-    let deep = format!("{{\"id\":\"x\",\"name\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
+    let deep = format!(
+        "{{\"id\":\"x\",\"name\":{}1{}}}",
+        "[".repeat(5000),
+        "]".repeat(5000)
+    );
     let large = format!("{{\"id\":\"x\",\"name\":\"{}\"}}", "x".repeat(2 << 20));
     for body in [
-        "", "{", "[]", "7", "null", "{\"id\":\"x\",\"id\":\"y\"}", "{\"id\":7}", "{}", "{\"id\":\"../x\"}", "{\"id\":\"X\"}",
-        "{\"id\":\"\"}", "{\"id\":\"x\",\"nme\":1}", "{\"id\":\"x\",\"quotas\":{\"tool_calls\":7}}", "{\"id\":\"x\"}{}",
-        "{\"id\":\"x\",\"keys\":[\"fmcp_x\"]}", "{\"id\":\"acme\"}", "{\"id\":\"filed\"}", "{\"id\":\"x\",\"version\":1}",
-        "{\"id\":\"x\",\"acts_for\":[\"nobody\"]}", "{\"id\":\"x\",\"patterns\":{\"rules\":{\"pattern.none\":\"off\"}}}",
-        "\u{feff}{\"id\":\"x\"}", "{\"id\":\"x\",\"name\":\"\\ud800\"}", &deep, &large,
+        "",
+        "{",
+        "[]",
+        "7",
+        "null",
+        "{\"id\":\"x\",\"id\":\"y\"}",
+        "{\"id\":7}",
+        "{}",
+        "{\"id\":\"../x\"}",
+        "{\"id\":\"X\"}",
+        "{\"id\":\"\"}",
+        "{\"id\":\"x\",\"nme\":1}",
+        "{\"id\":\"x\",\"quotas\":{\"tool_calls\":7}}",
+        "{\"id\":\"x\"}{}",
+        "{\"id\":\"x\",\"keys\":[\"fmcp_x\"]}",
+        "{\"id\":\"acme\"}",
+        "{\"id\":\"filed\"}",
+        "{\"id\":\"x\",\"version\":1}",
+        "{\"id\":\"x\",\"acts_for\":[\"nobody\"]}",
+        "{\"id\":\"x\",\"patterns\":{\"rules\":{\"pattern.none\":\"off\"}}}",
+        "\u{feff}{\"id\":\"x\"}",
+        "{\"id\":\"x\",\"name\":\"\\ud800\"}",
+        &deep,
+        &large,
     ] {
         let (status, rule) = api.refused("POST", "tenants", &[], body);
         assert!((400..500).contains(&status), "{status} {rule}: {body:.60}");
     }
-    let answer = api.ask("POST", "tenants", &[], r#"{"id":"x","nme":1,"quotas":{"concurrent":0}}"#).json();
+    let answer = api
+        .ask(
+            "POST",
+            "tenants",
+            &[],
+            r#"{"id":"x","nme":1,"quotas":{"concurrent":0}}"#,
+        )
+        .json();
     let issues = answer["error"]["details"]["issues"].as_array().unwrap();
     assert_eq!(issues.len(), 2, "{answer}");
-    assert!(issues.iter().any(|issue| issue["pointer"] == "/quotas/concurrent"), "{answer}");
+    assert!(
+        issues
+            .iter()
+            .any(|issue| issue["pointer"] == "/quotas/concurrent"),
+        "{answer}"
+    );
     for (method, path, status) in [
         ("GET", "nothing", 404),
         ("GET", "tenants/", 404),
@@ -287,11 +363,26 @@ fn bad_input_is_refused_with_rule_and_place_and_changes_nothing() {
         let answer = api.ask(method, path, &[], body);
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
     }
-    for body in ["", "{}", "[]", r#"{"tool":7}"#, r#"{"tool":"echo","other":1}"#, r#"{"tool":"echo","tool":"x"}"#] {
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"tool":7}"#,
+        r#"{"tool":"echo","other":1}"#,
+        r#"{"tool":"echo","tool":"x"}"#,
+    ] {
         assert_eq!(api.refused("POST", "why", &[], body).0, 400, "{body}");
     }
-    for body in [r#"{"until":"tomorrow"}"#, r#"{"until":7}"#, r#"{"name":"x"}"#, "[1]"] {
-        assert!(api.refused("POST", "tenants/acme/keys", &[], body).0 >= 400, "{body}");
+    for body in [
+        r#"{"until":"tomorrow"}"#,
+        r#"{"until":7}"#,
+        r#"{"name":"x"}"#,
+        "[1]",
+    ] {
+        assert!(
+            api.refused("POST", "tenants/acme/keys", &[], body).0 >= 400,
+            "{body}"
+        );
     }
     // Tenants of the file are read-only, on every way to change one.
     for (method, path) in [
@@ -301,14 +392,32 @@ fn bad_input_is_refused_with_rule_and_place_and_changes_nothing() {
         ("POST", "tenants/filed/suspend"),
         ("POST", "tenants/filed/keys"),
     ] {
-        let body = if method == "PUT" || method == "PATCH" { "{}" } else { "" };
-        assert_eq!(api.refused(method, path, &[], body), (409, "admin.tenant.file".to_owned()), "{method} {path}");
+        let body = if method == "PUT" || method == "PATCH" {
+            "{}"
+        } else {
+            ""
+        };
+        assert_eq!(
+            api.refused(method, path, &[], body),
+            (409, "admin.tenant.file".to_owned()),
+            "{method} {path}"
+        );
     }
     // A key of the file belongs to its tenant.
     let hash = api.ok("GET", "tenants/filed", "")["keys"][0].clone();
-    let taken = api.ask("PATCH", "tenants/acme", &[], &json!({ "keys": [hash] }).to_string());
+    let taken = api.ask(
+        "PATCH",
+        "tenants/acme",
+        &[],
+        &json!({ "keys": [hash] }).to_string(),
+    );
     assert_eq!(taken.status, 422, "{taken:?}");
-    let bad_type = api.refused("POST", "tenants", &[("Content-Type", "text/plain")], r#"{"id":"x"}"#);
+    let bad_type = api.refused(
+        "POST",
+        "tenants",
+        &[("Content-Type", "text/plain")],
+        r#"{"id":"x"}"#,
+    );
     assert_eq!(bad_type.0, 415);
     assert_eq!(api.ok("GET", "tenants", ""), before);
     let records = api.ok("GET", "audit?kind=admin&decision=deny&limit=1000", "");
@@ -332,10 +441,20 @@ fn only_admin_keys_open_it_and_only_for_this_host() {
         assert!(answer.header("www-authenticate").is_some());
     }
     let key = ("X-Api-Key", setup.admin_key.as_str());
-    assert_eq!(api.door.request("GET", "/admin/v1/tenants", &[key], "").status, 200);
-    let page = api.door.request("GET", "/admin/v1/tenants", &[key, ("Origin", "http://localhost")], "");
+    assert_eq!(
+        api.door.request("GET", "/admin/v1/tenants", &[key], "").status,
+        200
+    );
+    let page = api.door.request(
+        "GET",
+        "/admin/v1/tenants",
+        &[key, ("Origin", "http://localhost")],
+        "",
+    );
     assert_eq!(page.status, 403);
-    let rebound = api.door.request("GET", "http://evil.test/admin/v1/tenants", &[key], "");
+    let rebound = api
+        .door
+        .request("GET", "http://evil.test/admin/v1/tenants", &[key], "");
     assert_eq!(rebound.status, 403, "{rebound:?}");
     let denied = api.ok("GET", "audit?kind=admin&outcome=unauthenticated", "");
     assert_eq!(denied["records"].as_array().unwrap().len(), 5, "{denied}");
@@ -350,10 +469,17 @@ fn an_acknowledged_change_survives_a_kill_at_any_point() {
         let (mut served, api) = setup.start();
         let stored = api.ok("GET", "tenants", "");
         for (id, name) in &acknowledged {
-            let found = stored["tenants"].as_array().unwrap().iter().find(|tenant| tenant["id"] == **id);
+            let found = stored["tenants"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|tenant| tenant["id"] == **id);
             let found = found.unwrap_or_else(|| panic!("{id} is lost in round {round}"))["name"].clone();
             // The change that was not answered may have come through, or not.
-            assert!(found == *name || found == format!("n{number}"), "{id}: {found}, not {name}");
+            assert!(
+                found == *name || found == format!("n{number}"),
+                "{id}: {found}, not {name}"
+            );
         }
         let (sent, told) = std::sync::mpsc::sync_channel(1024);
         let writer = std::thread::spawn({
@@ -383,7 +509,9 @@ fn an_acknowledged_change_survives_a_kill_at_any_point() {
                         answer = exchange(&request);
                     }
                     match answer {
-                        Some(answer) if answer.starts_with("HTTP/1.1 20") => sent.send((number, id, true)).unwrap(),
+                        Some(answer) if answer.starts_with("HTTP/1.1 20") => {
+                            sent.send((number, id, true)).unwrap()
+                        }
                         _ => return,
                     }
                 }
@@ -421,14 +549,22 @@ fn a_store_is_used_once_and_must_go_with_the_file() {
     };
     let second = serve(&setup.config());
     assert_ne!(second.code, 0);
-    assert!(second.stderr.contains("another process uses this"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("another process uses this"),
+        "{}",
+        second.stderr
+    );
     drop((served, api));
     let mut config: Value = serde_json::from_str(&std::fs::read_to_string(setup.config()).unwrap()).unwrap();
     config["tenants"]["acme"] = json!({});
     std::fs::write(setup.config(), config.to_string()).unwrap();
     let clash = serve(&setup.config());
     assert_eq!(clash.code, 2, "{}", clash.stderr);
-    assert!(clash.stderr.contains("tenants.acme") && clash.stderr.contains("state"), "{}", clash.stderr);
+    assert!(
+        clash.stderr.contains("tenants.acme") && clash.stderr.contains("state"),
+        "{}",
+        clash.stderr
+    );
 }
 
 #[test]
@@ -437,15 +573,24 @@ fn the_command_line_is_a_client_of_it() {
     let (_served, api) = setup.start();
     let tenants = |arguments: &[&str]| {
         let mut command = ferromcp(["tenants", "--admin", &api.door.url("")]);
-        command.args(arguments).env("FERROMCP_ADMIN_KEY", &setup.admin_key);
+        command
+            .args(arguments)
+            .env("FERROMCP_ADMIN_KEY", &setup.admin_key);
         finish(command, "")
     };
     let made = tenants(&["create", "acme", r#"{"name":"Acme"}"#]);
     assert_eq!(made.code, 0, "{}", made.stderr);
-    assert_eq!(tenants(&["set", "acme", r#"{"quotas":{"concurrent":2}}"#]).code, 0);
+    assert_eq!(
+        tenants(&["set", "acme", r#"{"quotas":{"concurrent":2}}"#]).code,
+        0
+    );
     assert!(tenants(&["list"]).stdout.contains("\"acme\""));
     assert!(tenants(&["show", "acme"]).stdout.contains("\"concurrent\": 2"));
-    assert!(tenants(&["suspend", "acme"]).stdout.contains("\"suspended\": true"));
+    assert!(
+        tenants(&["suspend", "acme"])
+            .stdout
+            .contains("\"suspended\": true")
+    );
     assert_eq!(tenants(&["resume", "acme"]).code, 0);
     assert!(tenants(&["key", "acme"]).stdout.contains("fmcp_acme_"));
     assert!(tenants(&["usage", "acme"]).stdout.contains("\"now\": 0"));

@@ -89,7 +89,10 @@ pub(crate) fn check<'k>(
         );
     };
     if found.expires.is_some_and(|expires| now >= expires) {
-        return refused("admin.key.expired", "this key has expired; use another of admin.keys");
+        return refused(
+            "admin.key.expired",
+            "this key has expired; use another of admin.keys",
+        );
     }
     Ok(found)
 }
@@ -189,8 +192,14 @@ mod tests {
             (&[("authorization", "good")], "admin.key.unknown"),
             (&[("x-api-key", "")], "admin.key.unknown"),
             (&[("x-api-key", &long)], "admin.key.unknown"),
-            (&[("x-api-key", "good"), ("authorization", "Bearer good")], "admin.key.unknown"),
-            (&[("x-api-key", "good"), ("x-api-key", "good")], "admin.key.unknown"),
+            (
+                &[("x-api-key", "good"), ("authorization", "Bearer good")],
+                "admin.key.unknown",
+            ),
+            (
+                &[("x-api-key", "good"), ("x-api-key", "good")],
+                "admin.key.unknown",
+            ),
             (&[("x-api-key", "old")], "admin.key.expired"),
         ];
         for (pairs, rule) in cases {
@@ -199,18 +208,40 @@ mod tests {
                 map.append(HeaderName::from_static(name), value.parse().unwrap());
             }
             let refusal = check(&keys, &map, now).unwrap_err();
-            assert_eq!((refusal.code, refusal.rule), (Code::Unauthenticated, rule), "{pairs:?}");
+            assert_eq!(
+                (refusal.code, refusal.rule),
+                (Code::Unauthenticated, rule),
+                "{pairs:?}"
+            );
         }
     }
 
     #[test]
     fn only_loopback_names_are_this_host() {
-        for good in ["localhost", "LocalHost:9090", "127.0.0.1", "127.8.9.1:1", "[::1]", "[::1]:9"] {
+        for good in [
+            "localhost",
+            "LocalHost:9090",
+            "127.0.0.1",
+            "127.8.9.1:1",
+            "[::1]",
+            "[::1]:9",
+        ] {
             assert!(is_loopback(good), "{good}");
         }
         for bad in [
-            "", "evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "127.0.0.1:", "localhost:x", "10.0.0.1",
-            "[::2]", "[::1", "[::1]x", "::1", "user@localhost", "0.0.0.0",
+            "",
+            "evil.test",
+            "localhost.evil.test",
+            "127.0.0.1.evil.test",
+            "127.0.0.1:",
+            "localhost:x",
+            "10.0.0.1",
+            "[::2]",
+            "[::1",
+            "[::1]x",
+            "::1",
+            "user@localhost",
+            "0.0.0.0",
         ] {
             assert!(!is_loopback(bad), "{bad}");
         }

@@ -55,7 +55,10 @@ impl Query {
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn number(&self, name: &str, default: usize, max: usize) -> Result<usize, Refusal> {
@@ -74,10 +77,15 @@ impl Query {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        let ago = || humantime::parse_duration(text).ok().and_then(|ago| now.checked_sub(ago));
+        let ago = || {
+            humantime::parse_duration(text)
+                .ok()
+                .and_then(|ago| now.checked_sub(ago))
+        };
         let time = humantime::parse_rfc3339(text).ok().or_else(ago);
         time.map(Some).ok_or_else(|| {
-            let message = format!("{name} must be a time as in 2026-01-31T12:00:00Z, or as long ago as in 10m");
+            let message =
+                format!("{name} must be a time as in 2026-01-31T12:00:00Z, or as long ago as in 10m");
             Refusal::new(Code::InvalidRequest, "admin.query", message)
         })
     }
@@ -125,7 +133,10 @@ pub(crate) fn usage(admin: &Admin, id: &str) -> Result<Answer, Refusal> {
         ..Request::default()
     };
     let standings = snapshot.limits.explain(&request, now);
-    if let Some(rate) = standings.iter().find(|standing| standing.rule == Rule::RateTenant) {
+    if let Some(rate) = standings
+        .iter()
+        .find(|standing| standing.rule == Rule::RateTenant)
+    {
         body["rate"] = json!({
             "limit": rate.limit,
             "remaining": rate.remaining,
@@ -139,7 +150,18 @@ pub(crate) fn usage(admin: &Admin, id: &str) -> Result<Answer, Refusal> {
 pub(crate) async fn audit(admin: &Admin, query: &str, now: SystemTime) -> Result<Answer, Refusal> {
     let query = Query::parse(
         query,
-        &["tenant", "principal", "tool", "outcome", "rule", "kind", "decision", "since", "until", "limit"],
+        &[
+            "tenant",
+            "principal",
+            "tool",
+            "outcome",
+            "rule",
+            "kind",
+            "decision",
+            "since",
+            "until",
+            "limit",
+        ],
     )?;
     let text = |name: &str| query.get(name).map(str::to_owned);
     let filter = Filter {
@@ -200,7 +222,10 @@ pub(crate) fn why(admin: &Admin, body: &[u8]) -> Result<Answer, Refusal> {
         meta: &meta,
         version: ProtocolVersion::LATEST,
         door: Door::Library,
-        credential: asked.tenant.as_deref().map_or(Credential::Local, Credential::Tenant),
+        credential: asked
+            .tenant
+            .as_deref()
+            .map_or(Credential::Local, Credential::Tenant),
         tenant: None,
         client: &NoClient,
         input: None,
@@ -269,7 +294,14 @@ mod tests {
         for bad in ["other=1", "limit=1&limit=1", "tool=%ff", "%ff=1", &long] {
             assert_eq!(Query::parse(bad, &known).unwrap_err().rule, "admin.query");
         }
-        for bad in ["limit=0", "limit=11", "limit=-1", "limit=x", "limit=", "limit=99999999999999999999"] {
+        for bad in [
+            "limit=0",
+            "limit=11",
+            "limit=-1",
+            "limit=x",
+            "limit=",
+            "limit=99999999999999999999",
+        ] {
             let query = Query::parse(bad, &known).unwrap();
             assert!(query.number("limit", 1, 10).is_err(), "{bad}");
         }
@@ -278,7 +310,13 @@ mod tests {
         assert_eq!(at("since=10m").unwrap(), Some(now - Duration::from_secs(600)));
         let first = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
         assert_eq!(at("since=1970-01-01T00:01:00Z").unwrap(), Some(first));
-        for bad in ["since=", "since=yesterday", "since=10", "since=-1m", "since=999999999999y"] {
+        for bad in [
+            "since=",
+            "since=yesterday",
+            "since=10",
+            "since=-1m",
+            "since=999999999999y",
+        ] {
             assert!(at(bad).is_err(), "{bad}");
         }
     }

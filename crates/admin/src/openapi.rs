@@ -106,7 +106,10 @@ fn audit_parameters() -> Vec<Value> {
         ("rule", "The rule that refused or flagged."),
         ("kind", "`call`, `admin`, `reload`, `marker`."),
         ("decision", "`allow`, `deny` or `flag`."),
-        ("since", "Not before this time (RFC 3339), or so long ago (`10m`)."),
+        (
+            "since",
+            "Not before this time (RFC 3339), or so long ago (`10m`).",
+        ),
         ("until", "Before this time."),
         ("limit", "Most records; 100 by default, at most 1000."),
     ]
@@ -136,7 +139,8 @@ fn operation(
         "operationId": id, "summary": summary, "parameters": parameters, "responses": responses,
     });
     if let Some(body) = body {
-        operation["requestBody"] = json!({ "content": { "application/json": { "schema": reference(body) } } });
+        operation["requestBody"] =
+            json!({ "content": { "application/json": { "schema": reference(body) } } });
     }
     operation
 }

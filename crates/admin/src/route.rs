@@ -6,9 +6,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use ferromcp_audit::{Audit, Decision, Kind, Record};
 use ferromcp_core::{Gateway, RequestId};
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -229,7 +227,11 @@ impl Admin {
                 "there is nothing here; /admin/v1/openapi.json lists what there is",
             ));
         };
-        if !route.methods().split(", ").any(|allowed| allowed == method.as_str()) {
+        if !route
+            .methods()
+            .split(", ")
+            .any(|allowed| allowed == method.as_str())
+        {
             return Err(Refusal::new(
                 Code::MethodNotAllowed,
                 "admin.method",
@@ -312,7 +314,11 @@ impl Admin {
                 let (headers, body) = (request.headers().clone(), request.into_body());
                 look::why(self, &body_of(&headers, body).await?)
             }
-            _ => Err(Refusal::new(Code::Internal, "admin.internal", "this operation is not wired")),
+            _ => Err(Refusal::new(
+                Code::Internal,
+                "admin.internal",
+                "this operation is not wired",
+            )),
         }
     }
 
@@ -342,14 +348,22 @@ impl Admin {
             // Anybody can fail to show a key; nobody waits for that to be written.
             let _ = audit.record_now(&record);
         } else if audit.record(&record).is_err() {
-            tracing::warn!(operation = entry.operation, "an admin change could not be recorded");
+            tracing::warn!(
+                operation = entry.operation,
+                "an admin change could not be recorded"
+            );
         }
     }
 }
 
 async fn body_of(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
     if let Some(kind) = headers.get(CONTENT_TYPE) {
-        let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        let kind = kind
+            .to_str()
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default();
         let json = ["application/json", "application/merge-patch+json"];
         if !json.iter().any(|known| known.eq_ignore_ascii_case(kind.trim())) {
             return Err(Refusal::new(
@@ -389,8 +403,17 @@ mod tests {
         assert_eq!(Route::of("/admin/v1/tenants/.."), tenant(".."));
         assert_eq!(Route::of("/admin/v1/tenants/%61"), tenant("%61"));
         for none in [
-            "", "/", "/admin/v1", "/admin/v1/", "/admin/v1/tenants/", "/admin/v1/tenants/a/", "/admin//v1/tenants",
-            "/admin/v1/tenants/a/keys/", "/admin/v1/tenants/../status", "/ADMIN/v1/tenants", "/v1/tools",
+            "",
+            "/",
+            "/admin/v1",
+            "/admin/v1/",
+            "/admin/v1/tenants/",
+            "/admin/v1/tenants/a/",
+            "/admin//v1/tenants",
+            "/admin/v1/tenants/a/keys/",
+            "/admin/v1/tenants/../status",
+            "/ADMIN/v1/tenants",
+            "/v1/tools",
         ] {
             assert_eq!(Route::of(none), None, "{none}");
         }

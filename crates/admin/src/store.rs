@@ -218,10 +218,13 @@ fn make(directory: &Path, path: &Path) -> Result<(), StoreError> {
     let doing = "cannot make the store";
     let database = Database::create(&unfinished).map_err(|e| said(&unfinished, doing, e))?;
     let write = database.begin_write().map_err(|e| said(&unfinished, doing, e))?;
-    write.open_table(TENANTS).map_err(|e| said(&unfinished, doing, e))?;
+    write
+        .open_table(TENANTS)
+        .map_err(|e| said(&unfinished, doing, e))?;
     {
         let mut meta = write.open_table(META).map_err(|e| said(&unfinished, doing, e))?;
-        meta.insert("format", FORMAT).map_err(|e| said(&unfinished, doing, e))?;
+        meta.insert("format", FORMAT)
+            .map_err(|e| said(&unfinished, doing, e))?;
     }
     write.commit().map_err(|e| said(&unfinished, doing, e))?;
     drop(database);

@@ -43,7 +43,9 @@ impl Precondition {
             Some("*") => Some(Expected::Present),
             Some(tag) => {
                 let digits = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-                let version = digits.and_then(|digits| digits.parse().ok()).ok_or_else(bad_version)?;
+                let version = digits
+                    .and_then(|digits| digits.parse().ok())
+                    .ok_or_else(bad_version)?;
                 Some(Expected::Version(version))
             }
         };
@@ -76,7 +78,11 @@ pub(crate) fn list(admin: &Admin, query: &str) -> Result<Answer, Refusal> {
         .take(limit + 1)
         .map(|(id, held)| (id.as_str(), shown(id, held)))
         .collect();
-    let of_file = admin.tenants.file().iter().filter(|tenant| tenant.id.as_str() > after);
+    let of_file = admin
+        .tenants
+        .file()
+        .iter()
+        .filter(|tenant| tenant.id.as_str() > after);
     all.extend(of_file.map(|tenant| (tenant.id.as_str(), shown_file(&tenant.id, &tenant.document))));
     all.sort_unstable_by_key(|(id, _)| *id);
     let more = all.len() > limit;
@@ -116,7 +122,11 @@ pub(crate) fn change(
         Route::Resume(id) => suspend(admin, id, precondition, body, false),
         Route::Keys(id) => make_key(admin, id, precondition, body),
         Route::Key(id, key) => drop_key(admin, id, key, precondition, body),
-        _ => Err(Refusal::new(Code::Internal, "admin.internal", "this operation is not wired")),
+        _ => Err(Refusal::new(
+            Code::Internal,
+            "admin.internal",
+            "this operation is not wired",
+        )),
     }
 }
 
@@ -125,7 +135,12 @@ fn create(admin: &Admin, body: &[u8], named: &mut Option<String>) -> Result<(Ans
     let id = match document.remove("id") {
         Some(Value::String(id)) => id,
         Some(_) => return Err(member("id", "the id must be a string")),
-        None => return Err(member("id", "the id is missing: name the tenant, as in \"id\": \"acme\"")),
+        None => {
+            return Err(member(
+                "id",
+                "the id is missing: name the tenant, as in \"id\": \"acme\"",
+            ));
+        }
     };
     *named = Some(id.chars().take(64).collect());
     let version = split(&mut document, &id)?;
@@ -138,7 +153,12 @@ fn create(admin: &Admin, body: &[u8], named: &mut Option<String>) -> Result<(Ans
     done(&id, 201, &changed)
 }
 
-fn put(admin: &Admin, id: &str, precondition: Precondition, body: &[u8]) -> Result<(Answer, String), Refusal> {
+fn put(
+    admin: &Admin,
+    id: &str,
+    precondition: Precondition,
+    body: &[u8],
+) -> Result<(Answer, String), Refusal> {
     let mut document = object(body)?;
     let version = split(&mut document, id)?;
     let expected = expected(precondition, version)?;
@@ -156,7 +176,12 @@ fn put(admin: &Admin, id: &str, precondition: Precondition, body: &[u8]) -> Resu
     done(id, if changed.created { 201 } else { 200 }, &changed)
 }
 
-fn patch(admin: &Admin, id: &str, precondition: Precondition, body: &[u8]) -> Result<(Answer, String), Refusal> {
+fn patch(
+    admin: &Admin,
+    id: &str,
+    precondition: Precondition,
+    body: &[u8],
+) -> Result<(Answer, String), Refusal> {
     let mut patch = object(body)?;
     let version = split(&mut patch, id)?;
     let expected = present(expected(precondition, version)?)?;
@@ -168,11 +193,21 @@ fn patch(admin: &Admin, id: &str, precondition: Precondition, body: &[u8]) -> Re
     done(id, 200, &changed)
 }
 
-fn delete(admin: &Admin, id: &str, precondition: Precondition, body: &[u8]) -> Result<(Answer, String), Refusal> {
+fn delete(
+    admin: &Admin,
+    id: &str,
+    precondition: Precondition,
+    body: &[u8],
+) -> Result<(Answer, String), Refusal> {
     nothing(body)?;
     let expected = present(expected(precondition, None)?)?;
-    admin.tenants.change(&admin.gateway, id, expected, |_| Ok(Edit::Remove))?;
-    Ok((Answer::ok(json!({ "id": id, "deleted": true })), "deleted".to_owned()))
+    admin
+        .tenants
+        .change(&admin.gateway, id, expected, |_| Ok(Edit::Remove))?;
+    Ok((
+        Answer::ok(json!({ "id": id, "deleted": true })),
+        "deleted".to_owned(),
+    ))
 }
 
 fn suspend(
@@ -203,12 +238,19 @@ fn make_key(
     precondition: Precondition,
     body: &[u8],
 ) -> Result<(Answer, String), Refusal> {
-    let mut wanted = if body.is_empty() { Map::new() } else { object(body)? };
+    let mut wanted = if body.is_empty() {
+        Map::new()
+    } else {
+        object(body)?
+    };
     let until = match wanted.remove("until") {
         None => None,
         Some(Value::String(until)) if humantime::parse_rfc3339(&until).is_ok() => Some(until),
         Some(_) => {
-            return Err(member("until", "write the time in UTC, as in \"2027-01-31T00:00:00Z\""));
+            return Err(member(
+                "until",
+                "write the time in UTC, as in \"2027-01-31T00:00:00Z\"",
+            ));
         }
     };
     if let Some(key) = wanted.keys().next() {
@@ -216,8 +258,13 @@ fn make_key(
     }
     let tenant = TenantId::new(id).map_err(|_| unknown(id))?;
     let mut random = [0; KEY_RANDOM_BYTES];
-    getrandom::fill(&mut random)
-        .map_err(|_| Refusal::new(Code::Internal, "admin.random", "the system gives no random numbers"))?;
+    getrandom::fill(&mut random).map_err(|_| {
+        Refusal::new(
+            Code::Internal,
+            "admin.random",
+            "the system gives no random numbers",
+        )
+    })?;
     let made = new_key(&tenant, &random);
     let hash = made.hash.to_string();
     let line = match &until {
@@ -233,7 +280,11 @@ fn make_key(
         }
         Ok(Edit::Put(document))
     })?;
-    let key_id = hash.trim_start_matches("sha256:").get(..MIN_PREFIX).unwrap_or_default().to_owned();
+    let key_id = hash
+        .trim_start_matches("sha256:")
+        .get(..MIN_PREFIX)
+        .unwrap_or_default()
+        .to_owned();
     let mut body = json!({ "tenant": id, "id": key_id, "key": made.key, "hash": hash });
     let mut note = format!("key {key_id} made");
     if let Some(until) = until {
@@ -296,7 +347,11 @@ fn drop_key(
 }
 
 fn no_key(id: &str) -> Refusal {
-    Refusal::new(Code::NotFound, "admin.key.id", format!("tenant {id} has no such key"))
+    Refusal::new(
+        Code::NotFound,
+        "admin.key.id",
+        format!("tenant {id} has no such key"),
+    )
 }
 
 /// The body as an object, checked like every input: grammar, repeated members, sizes, depth.
@@ -308,7 +363,11 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
 /// Checks a body without reading it.
 pub(crate) fn scanned(body: &[u8]) -> Result<(), Refusal> {
     if body.is_empty() {
-        return Err(Refusal::new(Code::InvalidRequest, "admin.body", "the body is missing: send a JSON object"));
+        return Err(Refusal::new(
+            Code::InvalidRequest,
+            "admin.body",
+            "the body is missing: send a JSON object",
+        ));
     }
     let limits = ScanLimits {
         max_bytes: MAX_BODY,
@@ -329,7 +388,11 @@ fn nothing(body: &[u8]) -> Result<(), Refusal> {
     if body.is_empty() || object(body)?.is_empty() {
         return Ok(());
     }
-    Err(Refusal::new(Code::InvalidRequest, "admin.body", "this takes no body"))
+    Err(Refusal::new(
+        Code::InvalidRequest,
+        "admin.body",
+        "this takes no body",
+    ))
 }
 
 /// Takes out what is shown with a document and not part of it. Gives the version, if there is one.
@@ -340,7 +403,12 @@ fn split(document: &mut Map<String, Value>, id: &str) -> Result<Option<u64>, Ref
             (_, None) | ("origin", Some(Value::String(_))) => {}
             ("id", Some(Value::String(own))) if own == id => {}
             ("version", Some(Value::Number(number))) if number.is_u64() => version = number.as_u64(),
-            ("id", _) => return Err(member("id", "the id is another than that of the path; a tenant keeps its id")),
+            ("id", _) => {
+                return Err(member(
+                    "id",
+                    "the id is another than that of the path; a tenant keeps its id",
+                ));
+            }
             (name, _) => return Err(member(name, "leave it out, or send it as it was read")),
         }
     }
@@ -358,7 +426,9 @@ fn expected(precondition: Precondition, version: Option<u64>) -> Result<Expected
         (None, None, true) => Ok(Expected::Absent),
         (Some(expected), None, false) => Ok(expected),
         (None, Some(version), false) => Ok(Expected::Version(version)),
-        (Some(Expected::Version(tag)), Some(version), false) if tag == version => Ok(Expected::Version(version)),
+        (Some(Expected::Version(tag)), Some(version), false) if tag == version => {
+            Ok(Expected::Version(version))
+        }
         _ => Err(Refusal::new(
             Code::InvalidRequest,
             "admin.version",
@@ -454,9 +524,17 @@ mod tests {
             (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
             (json!({"a": "b", "b": 1}), json!({"a": null}), json!({"b": 1})),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
             (json!({"a": [1]}), json!({"a": [2]}), json!({"a": [2]})),
-            (json!({"a": 1}), json!({"a": {"b": {"c": null}}}), json!({"a": {"b": {}}})),
+            (
+                json!({"a": 1}),
+                json!({"a": {"b": {"c": null}}}),
+                json!({"a": {"b": {}}}),
+            ),
         ] {
             let mut target = map(target);
             merge(&mut target, map(patch));

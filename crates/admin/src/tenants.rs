@@ -52,7 +52,9 @@ pub struct Tenants {
 
 impl std::fmt::Debug for Tenants {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tenants").field("stored", &self.stored().len()).finish_non_exhaustive()
+        f.debug_struct("Tenants")
+            .field("stored", &self.stored().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,9 +116,14 @@ impl Tenants {
                 )));
             }
             let wrong = |issues: &[Issue]| {
-                let lines: Vec<String> =
-                    issues.iter().map(|i| format!("{} {}", i.pointer, i.message)).collect();
-                conflict(format!("does not go with this configuration: {}", lines.join("; ")))
+                let lines: Vec<String> = issues
+                    .iter()
+                    .map(|i| format!("{} {}", i.pointer, i.message))
+                    .collect();
+                conflict(format!(
+                    "does not go with this configuration: {}",
+                    lines.join("; ")
+                ))
             };
             let document = parsed(&tenant.document).map_err(|refusal| wrong(&refusal.issues))?;
             let parts = rules
@@ -185,7 +192,9 @@ impl Tenants {
             return Err(Refusal::new(
                 Code::Conflict,
                 "admin.tenant.file",
-                format!("tenant {id} is in the configuration file: change it there and restart, or move it to the store"),
+                format!(
+                    "tenant {id} is in the configuration file: change it there and restart, or move it to the store"
+                ),
             ));
         }
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +221,9 @@ impl Tenants {
                 None
             }
         };
-        let text = put.as_ref().map(|held| Value::from(held.document.clone()).to_string());
+        let text = put
+            .as_ref()
+            .map(|held| Value::from(held.document.clone()).to_string());
         match &put {
             Some(held) => next.insert(id.to_owned(), Arc::new(held.clone())),
             None => next.remove(id),
@@ -227,9 +238,15 @@ impl Tenants {
         };
         let version = written.map_err(|e| {
             tracing::error!(error = %e, "the store of the admin API cannot be written");
-            Refusal::new(Code::Unavailable, "admin.store", "the store cannot be written; nothing was changed")
+            Refusal::new(
+                Code::Unavailable,
+                "admin.store",
+                "the store cannot be written; nothing was changed",
+            )
         })?;
-        let now = put.zip(version).map(|(held, version)| Arc::new(Held { version, ..held }));
+        let now = put
+            .zip(version)
+            .map(|(held, version)| Arc::new(Held { version, ..held }));
         if let Some(now) = &now {
             next.insert(id.to_owned(), Arc::clone(now));
         }
@@ -272,7 +289,12 @@ impl Tenants {
 pub(crate) fn parsed(text: &str) -> Result<Map<String, Value>, Refusal> {
     match serde_json::from_str(text) {
         Ok(Value::Object(document)) => Ok(document),
-        Ok(_) => Err(Refusal::new(Code::InvalidRequest, "admin.body", "the body must be a JSON object").at("")),
+        Ok(_) => Err(Refusal::new(
+            Code::InvalidRequest,
+            "admin.body",
+            "the body must be a JSON object",
+        )
+        .at("")),
         Err(e) => Err(Refusal::new(Code::InvalidRequest, "json.syntax", format!("not JSON: {e}")).at("")),
     }
 }
@@ -327,8 +349,17 @@ fn differing(before: Option<&Map<String, Value>>, after: &Map<String, Value>) ->
     let Some(before) = before else {
         return after.keys().cloned().collect();
     };
-    let mut fields: Vec<String> = before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
-    fields.extend(after.iter().filter(|(key, value)| before.get(*key) != Some(value)).map(|(key, _)| key.clone()));
+    let mut fields: Vec<String> = before
+        .keys()
+        .filter(|key| !after.contains_key(*key))
+        .cloned()
+        .collect();
+    fields.extend(
+        after
+            .iter()
+            .filter(|(key, value)| before.get(*key) != Some(value))
+            .map(|(key, _)| key.clone()),
+    );
     fields.sort_unstable();
     fields
 }

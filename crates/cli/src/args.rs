@@ -247,10 +247,22 @@ pub(crate) struct Tenants {
     #[command(subcommand)]
     pub(crate) what: TenantsCommand,
     /// The admin API of the server.
-    #[arg(long, global = true, value_name = "URL", env = "FERROMCP_ADMIN_URL", default_value = "http://127.0.0.1:9090")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "FERROMCP_ADMIN_URL",
+        default_value = "http://127.0.0.1:9090"
+    )]
     pub(crate) admin: String,
     /// Key of the admin API.
-    #[arg(long, global = true, value_name = "KEY", env = "FERROMCP_ADMIN_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "FERROMCP_ADMIN_KEY",
+        hide_env_values = true
+    )]
     pub(crate) admin_key: Option<String>,
 }
 

@@ -37,12 +37,17 @@ fn admin(json: bool) -> Result<(), Failure> {
     getrandom::fill(&mut random).map_err(|e| Failure::other("the system gives no random numbers", e))?;
     let made = new_admin_key(&random);
     if json {
-        println!("{}", serde_json::json!({ "key": made.key, "hash": made.hash.to_string() }));
+        println!(
+            "{}",
+            serde_json::json!({ "key": made.key, "hash": made.hash.to_string() })
+        );
         return Ok(());
     }
     println!("{}", made.key);
     println!("{}", made.hash);
-    eprintln!("The first line opens the admin API: shown once, kept nowhere (FERROMCP_ADMIN_KEY for `ferromcp tenants`).");
+    eprintln!(
+        "The first line opens the admin API: shown once, kept nowhere (FERROMCP_ADMIN_KEY for `ferromcp tenants`)."
+    );
     eprintln!("The second line goes into the configuration:");
     eprintln!("  admin:\n    keys: [\"{}\"]\n    store: ./state", made.hash);
     Ok(())

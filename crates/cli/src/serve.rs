@@ -46,7 +46,11 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
-    let admin_socket = config.admin.as_ref().map(|admin| bind_admin(admin.listen)).transpose()?;
+    let admin_socket = config
+        .admin
+        .as_ref()
+        .map(|admin| bind_admin(admin.listen))
+        .transpose()?;
     let mut records = Records::default();
     let _call_log = if config.log.calls {
         let (log, writer) =
@@ -269,7 +273,8 @@ impl Server {
 }
 
 fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|e| Failure::Bind(format!("admin.listen: cannot listen on {address}: {e}")))
+    TcpListener::bind(address)
+        .map_err(|e| Failure::Bind(format!("admin.listen: cannot listen on {address}: {e}")))
 }
 
 fn endpoint_settings(config: &Config) -> EndpointSettings {

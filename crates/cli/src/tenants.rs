@@ -42,18 +42,33 @@ pub(crate) fn run(args: &Tenants) -> Result<(), Failure> {
     let headers = [(header::AUTHORIZATION, format!("Bearer {key}"))];
     let (status, answer) = run_async(remote::exchange(method, &url, &headers, body.into()))?;
     if status.is_success() {
-        return print(&format!("{}\n", serde_json::to_string_pretty(&answer).unwrap_or_default()));
+        return print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&answer).unwrap_or_default()
+        ));
     }
     let mut text = remote::refusal(&url, status, &answer);
-    for issue in answer["error"]["details"]["issues"].as_array().into_iter().flatten() {
+    for issue in answer["error"]["details"]["issues"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let (place, message) = (issue["pointer"].as_str(), issue["message"].as_str());
-        text.push_str(&format!("\n  {}: {}", place.unwrap_or_default(), message.unwrap_or_default()));
+        text.push_str(&format!(
+            "\n  {}: {}",
+            place.unwrap_or_default(),
+            message.unwrap_or_default()
+        ));
     }
     Err(Failure::Other(text))
 }
 
 fn address(base: &str, path: &[&str]) -> Result<Url, Failure> {
-    let bad = |why: &str| Failure::Usage(format!("--admin {base}: {why}; it looks like http://127.0.0.1:9090"));
+    let bad = |why: &str| {
+        Failure::Usage(format!(
+            "--admin {base}: {why}; it looks like http://127.0.0.1:9090"
+        ))
+    };
     let mut url = Url::parse(base).map_err(|e| bad(&e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("the scheme must be http or https"));

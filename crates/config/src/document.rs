@@ -101,9 +101,15 @@ mod tests {
             "quotas": {"tool_calls": "10/min", "bytes": "1MiB/h", "concurrent": 3}, "limits": {"rate": "5/s", "burst": 9},
             "acts_for": ["b"], "patterns": {"action": "flag"}}"#;
         let tenant = checked(text).unwrap();
-        let file = format!("tenants: {{ b: {{}}, a: {} }}", text.replace("\\u0041", "A").replace('\n', " "));
+        let file = format!(
+            "tenants: {{ b: {{}}, a: {} }}",
+            text.replace("\\u0041", "A").replace('\n', " ")
+        );
         let config = crate::Config::from_yaml(&file, Path::new("x.yaml"), &|_| None).unwrap();
-        assert_eq!(Some(&tenant), config.tenants.iter().find(|tenant| tenant.id == "a"));
+        assert_eq!(
+            Some(&tenant),
+            config.tenants.iter().find(|tenant| tenant.id == "a")
+        );
     }
 
     #[test]
@@ -116,9 +122,18 @@ mod tests {
         let problems = checked(&text).unwrap_err();
         let places: Vec<&str> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
         for place in [
-            "/nme", "/suspended", "/keys/1", "/quotas/tool_calls", "/quotas/concurrent",
+            "/nme",
+            "/suspended",
+            "/keys/1",
+            "/quotas/tool_calls",
+            "/quotas/concurrent",
         ] {
-            assert!(places.iter().any(|found| *found == place || place.starts_with(found)), "{place}: {problems:#?}");
+            assert!(
+                places
+                    .iter()
+                    .any(|found| *found == place || place.starts_with(found)),
+                "{place}: {problems:#?}"
+            );
         }
         assert!(!format!("{problems:?}").contains("fmcp_secret"));
         let taken = checked(&format!(r#"{{"keys": ["sha256:{hash}"]}}"#)).unwrap_err();
@@ -131,7 +146,17 @@ mod tests {
     #[test]
     fn what_is_no_document_is_refused_and_nothing_outside_is_read() {
         let deep = format!("{}1{}", "[".repeat(1000), "]".repeat(1000));
-        for bad in ["", "{", "[]", "7", "null", "\"x\"", &deep, r#"{"name": "a", "name": "b"}"#, "{} {}"] {
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "7",
+            "null",
+            "\"x\"",
+            &deep,
+            r#"{"name": "a", "name": "b"}"#,
+            "{} {}",
+        ] {
             assert!(checked(bad).is_err(), "{bad:.40}");
         }
         let tenant = checked(r#"{"name": "${file:/etc/hostname}"}"#).unwrap();

@@ -31,7 +31,11 @@ pub(crate) fn tenants(
 
 /// The keys that open the API.
 pub(crate) fn keys(config: &ferromcp_config::Admin) -> Vec<AdminKey> {
-    config.keys.iter().map(|key| AdminKey::new(key.sha256, key.expires)).collect()
+    config
+        .keys
+        .iter()
+        .map(|key| AdminKey::new(key.sha256, key.expires))
+        .collect()
 }
 
 /// Holds tenants of the API to the rules of the configuration file.
@@ -96,7 +100,9 @@ impl Rules for OfConfig {
 }
 
 fn digest(hash: &str) -> Option<[u8; 32]> {
-    let hex = hash.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+    let hex = hash
+        .strip_prefix("sha256:")
+        .filter(|hex| hex.len() == 64 && hex.is_ascii())?;
     let mut digest = [0; 32];
     for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
         *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
@@ -134,9 +140,15 @@ fn file_tenant(tenant: &Tenant) -> FileTenant {
         set.insert("tool_calls".into(), rate(calls).into());
     }
     if let Some(bytes) = &quotas.bytes {
-        set.insert("bytes".into(), format!("{}B/{}", bytes.bytes, period(bytes.per)).into());
+        set.insert(
+            "bytes".into(),
+            format!("{}B/{}", bytes.bytes, period(bytes.per)).into(),
+        );
     }
-    for (name, number) in [("batch_size", quotas.batch_size), ("concurrent", quotas.concurrent)] {
+    for (name, number) in [
+        ("batch_size", quotas.batch_size),
+        ("concurrent", quotas.concurrent),
+    ] {
         if let Some(number) = number {
             set.insert(name.into(), number.into());
         }
@@ -192,7 +204,12 @@ fn pattern_rules(set: &Patterns) -> Value {
     };
     let mut out = json!({ "action": word(set.action) });
     if !set.rules.is_empty() {
-        out["rules"] = set.rules.iter().map(|(id, action)| (id.clone(), Value::from(word(*action)))).collect::<Map<_, _>>().into();
+        out["rules"] = set
+            .rules
+            .iter()
+            .map(|(id, action)| (id.clone(), Value::from(word(*action))))
+            .collect::<Map<_, _>>()
+            .into();
     }
     if !set.exempt.is_empty() {
         let exempt = set.exempt.iter().map(|exempt| match &exempt.rules {

@@ -28,7 +28,11 @@ pub(crate) async fn start(config: Option<&Path>) -> Result<Started, Failure> {
         Some(path) => Config::load(path)?,
         None => Config::default(),
     };
-    let gateway = build::gateway(&config, build::access(&config, build::tokens_of(&config)?, None)?, ())?;
+    let gateway = build::gateway(
+        &config,
+        build::access(&config, build::tokens_of(&config)?, None)?,
+        (),
+    )?;
     let upstreams = build::upstreams(&config, &gateway);
     // Each upstream has its own start timeout; this one only guards against their sum.
     let limit = config

@@ -38,10 +38,14 @@ fn listen(fields: &mut Fields, problems: &mut Problems) -> SocketAddr {
     };
     if !address.ip().is_loopback() {
         problems.push(
-            Problem::new(text.span, "listen", "the admin API would be reachable from other machines")
-                .inside(&fields.path)
-                .expected("a loopback address, as in 127.0.0.1:9090")
-                .hint("to use it from elsewhere, make a tunnel (`ssh -L 9090:127.0.0.1:9090 HOST`)"),
+            Problem::new(
+                text.span,
+                "listen",
+                "the admin API would be reachable from other machines",
+            )
+            .inside(&fields.path)
+            .expected("a loopback address, as in 127.0.0.1:9090")
+            .hint("to use it from elsewhere, make a tunnel (`ssh -L 9090:127.0.0.1:9090 HOST`)"),
         );
     }
     address
@@ -50,7 +54,9 @@ fn listen(fields: &mut Fields, problems: &mut Problems) -> SocketAddr {
 fn keys(fields: &mut Fields, tenants: &[Tenant], problems: &mut Problems) -> Vec<KeyHash> {
     let mut keys: Vec<KeyHash> = Vec::new();
     for (index, text) in fields.texts("keys").unwrap_or_default().into_iter().enumerate() {
-        let Parsed::KeyHash(key) = text.parsed else { continue };
+        let Parsed::KeyHash(key) = text.parsed else {
+            continue;
+        };
         let mut path = format!("{}.keys", fields.path);
         push_index(&mut path, index);
         let mut refuse = |message: String| {
@@ -60,9 +66,15 @@ fn keys(fields: &mut Fields, tenants: &[Tenant], problems: &mut Problems) -> Vec
                     .hint("make one with `ferromcp keys new --admin`"),
             );
         };
-        let owner = tenants.iter().find(|tenant| tenant.keys.iter().any(|own| own.sha256 == key.sha256));
+        let owner = tenants
+            .iter()
+            .find(|tenant| tenant.keys.iter().any(|own| own.sha256 == key.sha256));
         if let Some(owner) = owner {
-            refuse(format!("the key {} is also one of the tenant `{}`", key.shown(), owner.id));
+            refuse(format!(
+                "the key {} is also one of the tenant `{}`",
+                key.shown(),
+                owner.id
+            ));
         } else if keys.iter().any(|other| other.sha256 == key.sha256) {
             refuse(format!("the key {} appears twice", key.shown()));
         } else {
