@@ -463,7 +463,7 @@ fn only_admin_keys_open_it_and_only_for_this_host() {
 #[test]
 fn an_acknowledged_change_survives_a_kill_at_any_point() {
     let setup = Setup::new();
-    let mut acknowledged = std::collections::BTreeMap::new();
+    let mut acknowledged: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
     let mut number = 0u64;
     for round in 0..8u64 {
         let (mut served, api) = setup.start();
@@ -473,11 +473,11 @@ fn an_acknowledged_change_survives_a_kill_at_any_point() {
                 .as_array()
                 .unwrap()
                 .iter()
-                .find(|tenant| tenant["id"] == **id);
+                .find(|tenant| tenant["id"] == id.as_str());
             let found = found.unwrap_or_else(|| panic!("{id} is lost in round {round}"))["name"].clone();
             // The change that was not answered may have come through, or not.
             assert!(
-                found == *name || found == format!("n{number}"),
+                found == name.as_str() || found == format!("n{number}"),
                 "{id}: {found}, not {name}"
             );
         }

@@ -1,7 +1,7 @@
 //! From the block `admin` to the tenants of file and store, and what a tenant made at run time may be.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use ferromcp_admin::{AdminKey, FileTenant, Issue, Others, Rules, TenantParts, Tenants};
@@ -16,7 +16,7 @@ use crate::exit::Failure;
 /// Opens the store of the admin API.
 pub(crate) fn tenants(
     config: &Arc<Config>,
-    store: &PathBuf,
+    store: &Path,
     tokens: Option<Arc<Tokens>>,
 ) -> Result<Arc<Tenants>, Failure> {
     let rules = OfConfig {
