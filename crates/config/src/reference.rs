@@ -68,6 +68,10 @@ audit:
   arguments: store
   keep: { age: 90d, size: 10GiB }
 
+admin:
+  keys: ["sha256:c1f9dab0ed3b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6"] # `ferromcp keys new --admin`
+  store: ./state # a directory
+
 supervisor: { default_timeout: 30s, max_timeout: 10m }
 sessions: { max: 1000, idle_ttl: 15m }
 log: { level: info, format: json }

@@ -130,6 +130,13 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         ["limits", "tools", _, "burst"] => vec![(vec!["limits", "tools", "id", "rate"], "5/s")],
         ["audit", "otlp", "endpoint"] => vec![],
         ["audit", "otlp", _] => vec![(vec!["audit", "otlp", "endpoint"], "\"http://localhost\"")],
+        ["audit", "ring"] | ["admin", _] => vec![
+            (
+                vec!["admin", "keys"],
+                "[\"sha256:00000000000000000000000000000000000000000000000000000000000000aa\"]",
+            ),
+            (vec!["admin", "store"], "src"),
+        ],
         ["audit", "max_arguments"] => vec![(vec!["audit", "arguments"], "store")],
         ["audit", "keep", "size"] => vec![
             (vec!["audit", "file"], "src"),
@@ -211,7 +218,10 @@ fn load(text: &str) -> Config {
 
 /// Without these keys, their block is refused.
 fn is_required(path: &[&str]) -> bool {
-    matches!(path, ["auth", "jwt", "issuer" | "audience" | "jwks" | "secret"])
+    matches!(
+        path,
+        ["auth", "jwt", "issuer" | "audience" | "jwks" | "secret"] | ["admin", "keys" | "store"]
+    )
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) static AUDIT: Object = Object {
             "journal",
             Kind::Bool,
             Value("false"),
-            "Before a call of a tool that is marked neither read-only nor idempotent, write durably that it begins. After a crash,              the next start records which calls may have run (kind `interrupted`). Such a call waits for the disk once. Needs              `file`, and `on_full: block`.",
+            "Before a call of a tool that is marked neither read-only nor idempotent, write durably that it begins. After a crash, the next start records which calls may have run (kind `interrupted`). Such a call waits for the disk once. Needs `file`, and `on_full: block`.",
         ),
         field(
             "otlp",
