@@ -510,7 +510,7 @@ fn an_acknowledged_change_survives_a_kill_at_any_point() {
                     }
                     match answer {
                         Some(answer) if answer.starts_with("HTTP/1.1 20") => {
-                            sent.send((number, id, true)).unwrap()
+                            sent.send((number, id, true)).unwrap();
                         }
                         _ => return,
                     }

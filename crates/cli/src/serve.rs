@@ -61,38 +61,28 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         None
     };
     let tokens = build::tokens_of(&config)?;
-    let tenants = match &config.admin {
-        Some(admin) => Some(build::tenants(&config, &admin.store, tokens.clone())?),
-        None => None,
-    };
+    let tenants = build::tenants(&config, tokens.clone())?;
     let access = build::access(&config, tokens.clone(), tenants.as_deref())?;
     if let Some(tenant) = &args.tenant {
         access
             .principal(Credential::Tenant(tenant))
             .map_err(|e| Failure::Usage(format!("--tenant {tenant}: {}", e.message())))?;
     }
-    let audit = match build::audit(&config)? {
-        Some((audit, writer)) => {
-            records.audit = Some(audit);
-            records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
-            Some(writer)
-        }
-        None => None,
-    };
-    let recorded = records.audit.clone();
+    let (recorded, audit) = build::audit(&config)?.unzip();
+    records.audit.clone_from(&recorded);
+    records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
     let gateway = build::gateway(&config, access, records)?;
-    let admin = match (admin_socket, &config.admin, tenants) {
-        (Some(socket), Some(settings), Some(tenants)) => {
+    let admin = admin_socket
+        .zip(config.admin.as_ref().zip(tenants))
+        .map(|(socket, (settings, tenants))| {
             let settings = AdminSettings {
                 keys: build::admin_keys(settings),
                 tenants,
                 gateway: Arc::clone(&gateway),
                 audit: recorded,
             };
-            Some((socket, Admin::new(settings)))
-        }
-        _ => None,
-    };
+            (socket, Admin::new(settings))
+        });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name("ferromcp")

@@ -1,7 +1,6 @@
 //! From the block `admin` to the tenants of file and store, and what a tenant made at run time may be.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use ferromcp_admin::{AdminKey, FileTenant, Issue, Others, Rules, TenantParts, Tenants};
@@ -13,19 +12,21 @@ use serde_json::{Map, Value, json};
 use super::access;
 use crate::exit::Failure;
 
-/// Opens the store of the admin API.
+/// Opens the store of the admin API, where there is one.
 pub(crate) fn tenants(
     config: &Arc<Config>,
-    store: &Path,
     tokens: Option<Arc<Tokens>>,
-) -> Result<Arc<Tenants>, Failure> {
+) -> Result<Option<Arc<Tenants>>, Failure> {
+    let Some(admin) = &config.admin else {
+        return Ok(None);
+    };
     let rules = OfConfig {
         file: config.tenants.iter().map(file_tenant).collect(),
         config: Arc::clone(config),
         tokens,
     };
-    Tenants::open(store, Box::new(rules))
-        .map(Arc::new)
+    Tenants::open(&admin.store, Box::new(rules))
+        .map(|tenants| Some(Arc::new(tenants)))
         .map_err(|e| Failure::Usage(e.to_string()))
 }
 
