@@ -168,7 +168,7 @@ fn fields(mut message: &[u8]) -> Vec<(u64, &[u8])> {
     found
 }
 
-fn all<'a>(message: &'a [u8], number: u64) -> impl Iterator<Item = &'a [u8]> {
+fn all(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
     fields(message)
         .into_iter()
         .filter(move |(n, _)| *n == number)
@@ -250,14 +250,14 @@ fn taken(requests: &[Request]) -> Vec<String> {
     lines
 }
 
-fn is_close(line: &String) -> bool {
+fn is_close(line: &str) -> bool {
     line.contains(r#""note":"close""#)
 }
 
 fn closed(requests: &[Request]) -> bool {
     requests
         .iter()
-        .any(|request| request.taken && request.records.iter().any(is_close))
+        .any(|request| request.taken && request.records.iter().any(|line| is_close(line)))
 }
 
 #[test]
