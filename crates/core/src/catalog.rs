@@ -1,26 +1,31 @@
 //! The catalog: every name that callers can use, and the source behind it.
 //!
 //! Invariants: an exposed name depends only on its own source's prefix and name, never on what
-//! else is configured; order is deterministic (sources as configured, items as listed); an entry
-//! of a listing that did not change is carried over with its compiled schema.
+//! else is configured; order is deterministic (sources as configured, items as listed); what was
+//! prepared from a definition that did not change is carried over, with its compiled schema.
 
+mod compile;
+mod edits;
 mod header;
 mod merge;
 mod names;
 mod template;
 mod tool;
+mod vetting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::source::{Listing, Offers};
 
+pub use edits::{Edit, Edits};
 pub use header::{HeaderKind, ParamHeader};
 pub use names::{MAX_NAME, exposed_name};
 pub use template::UriTemplate;
-pub use tool::ToolEntry;
+pub use tool::{PreparedTool, ToolEntry};
+pub use vetting::{ItemKind, Objection, Verdict, Vetting, Withheld};
 
-pub(crate) use merge::compile;
+pub(crate) use compile::{Compiled, compile};
 
 /// A resource.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub struct ResourceEntry {
     /// URI as listed to callers.
     pub uri: Arc<str>,
     /// Raw definition.
-    pub definition: Box<str>,
+    pub definition: Arc<str>,
     /// Who has it.
     pub source: Arc<Listing>,
 }
@@ -37,9 +42,9 @@ pub struct ResourceEntry {
 #[derive(Debug)]
 pub struct TemplateEntry {
     /// URI template as listed to callers.
-    pub uri: UriTemplate,
+    pub uri: Arc<UriTemplate>,
     /// Raw definition.
-    pub definition: Box<str>,
+    pub definition: Arc<str>,
     /// Who has it.
     pub source: Arc<Listing>,
 }
@@ -50,21 +55,13 @@ pub struct PromptEntry {
     /// Name as listed to callers.
     pub name: Arc<str>,
     /// Name at the source.
-    pub local_name: Box<str>,
+    pub local_name: Arc<str>,
     /// Raw definition, with the exposed name.
-    pub definition: Box<str>,
+    pub definition: Arc<str>,
+    /// The definition as the source sent it.
+    pub original: Arc<str>,
     /// Who has it.
     pub source: Arc<Listing>,
-}
-
-/// A listing with its entries prepared. Kept as long as the listing does not change.
-#[derive(Debug)]
-pub(crate) struct Compiled {
-    pub(crate) listing: Arc<Listing>,
-    tools: Vec<Arc<ToolEntry>>,
-    resources: Vec<Arc<ResourceEntry>>,
-    templates: Vec<Arc<TemplateEntry>>,
-    prompts: Vec<Arc<PromptEntry>>,
 }
 
 /// All names of one moment.
@@ -77,6 +74,7 @@ pub struct Catalog {
     templates: Vec<Arc<TemplateEntry>>,
     prompts: Vec<Arc<PromptEntry>>,
     prompt_index: HashMap<Arc<str>, usize>,
+    withheld: HashMap<(ItemKind, Arc<str>), Withheld>,
     sources: Vec<Arc<Listing>>,
     offers: Offers,
     fingerprint: Fingerprint,
@@ -125,6 +123,16 @@ impl Catalog {
     /// Finds a prompt by its exposed name.
     pub fn prompt(&self, name: &str) -> Option<&Arc<PromptEntry>> {
         self.prompt_index.get(name).and_then(|i| self.prompts.get(*i))
+    }
+
+    /// The item of this exposed name that is kept back, if nothing else has the name.
+    pub fn withheld(&self, kind: ItemKind, name: &str) -> Option<&Withheld> {
+        self.withheld.get(&(kind, Arc::from(name)))
+    }
+
+    /// All items that are kept back.
+    pub fn all_withheld(&self) -> impl Iterator<Item = &Withheld> {
+        self.withheld.values()
     }
 
     /// All sources in configured order.

@@ -1,7 +1,6 @@
 //! [`Gateway::call`]: the one way to a tool.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +14,9 @@ use tokio::sync::broadcast;
 
 use crate::access::{Access, AccessSettings};
 use crate::call::{Arguments, Call, CallContext, Credential, Principal, RequestId};
-use crate::catalog::{self, Catalog, Compiled, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry};
+use crate::catalog::{
+    self, Catalog, Compiled, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry, Vetting,
+};
 use crate::deadline::Deadline;
 use crate::error::CallError;
 use crate::event::Event;
@@ -24,6 +25,9 @@ use crate::reply::Reply;
 use crate::snapshot::{Identity, Policy, Snapshot};
 use crate::source::Listing;
 use crate::stage;
+use watches::Watches;
+
+mod watches;
 
 /// How many events a slow listener may fall behind before it is told to look at everything anew.
 const EVENT_BACKLOG: usize = 1024;
@@ -37,12 +41,13 @@ pub struct Gateway {
     events: broadcast::Sender<Event>,
     in_flight: AtomicUsize,
     draining: AtomicBool,
-    watches: Mutex<HashMap<Arc<str>, usize>>,
+    watches: Mutex<Watches>,
 }
 
 #[derive(Default)]
 struct Registry {
     parts: Vec<Arc<Compiled>>,
+    vetting: Option<Arc<dyn Vetting>>,
 }
 
 /// How a call ended, with what every door reports.
@@ -202,16 +207,37 @@ impl Gateway {
     /// Puts a source's listing in place of its last one, or adds the source. Callers are told
     /// only of lists that really changed.
     pub fn publish(&self, listing: Listing) {
-        let compiled = Arc::new(catalog::compile(listing));
+        let listing = Arc::new(listing);
         let mut registry = lock(&self.registry);
-        match registry
+        let place = registry
             .parts
-            .iter_mut()
-            .find(|p| p.listing.name == compiled.listing.name)
-        {
+            .iter()
+            .position(|part| part.listing.name == listing.name);
+        let before = place.and_then(|place| registry.parts.get(place));
+        let vetting = registry.vetting.as_deref();
+        let compiled = Arc::new(catalog::compile(
+            listing,
+            before.map(Arc::as_ref),
+            vetting,
+            true,
+        ));
+        match place.and_then(|place| registry.parts.get_mut(place)) {
             Some(place) => *place = compiled,
             None => registry.parts.push(compiled),
         }
+        self.rebuild(&registry);
+    }
+
+    /// Vets the definitions of all foreign sources from now on, those that are published already among them.
+    pub fn set_vetting(&self, vetting: Option<Arc<dyn Vetting>>) {
+        let mut registry = lock(&self.registry);
+        registry.vetting = vetting;
+        let parts = registry.parts.iter().map(|part| {
+            let listing = Arc::clone(&part.listing);
+            let vetting = registry.vetting.as_deref();
+            Arc::new(catalog::compile(listing, Some(part), vetting, false))
+        });
+        registry.parts = parts.collect();
         self.rebuild(&registry);
     }
 
@@ -258,7 +284,9 @@ impl Gateway {
             catalog,
         };
         let (old, new) = (before.catalog.fingerprint(), next.catalog.fingerprint());
-        self.snapshot.store(Arc::new(next));
+        let next = Arc::new(next);
+        self.snapshot.store(Arc::clone(&next));
+        lock(&self.watches).follow(&next.catalog);
         if old.tools != new.tools {
             self.emit(Event::ToolsChanged);
         }
@@ -285,15 +313,7 @@ impl Gateway {
     /// Watches a resource until the guard is dropped.
     pub fn watch(self: &Arc<Self>, uri: &str) -> Watch {
         let uri: Arc<str> = uri.into();
-        let first = {
-            let mut watches = lock(&self.watches);
-            let count = watches.entry(Arc::clone(&uri)).or_default();
-            *count += 1;
-            *count == 1
-        };
-        if first && let Some(listing) = self.snapshot.load().catalog.resource_source(&uri) {
-            listing.source.watch(&uri, true);
-        }
+        lock(&self.watches).add(&uri, &self.snapshot.load().catalog);
         Watch {
             gateway: Arc::clone(self),
             uri,
@@ -432,19 +452,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let last = {
-            let mut watches = lock(&self.gateway.watches);
-            match watches.get_mut(&self.uri) {
-                Some(count) if *count > 1 => {
-                    *count -= 1;
-                    false
-                }
-                _ => watches.remove(&self.uri).is_some(),
-            }
-        };
-        if last && let Some(listing) = self.gateway.snapshot.load().catalog.resource_source(&self.uri) {
-            listing.source.watch(&self.uri, false);
-        }
+        lock(&self.gateway.watches).remove(&self.uri);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::CallContext;
+use crate::catalog::Edits;
 use crate::error::CallError;
 use crate::reply::Reply;
 
@@ -98,14 +99,14 @@ pub enum SourceState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// Name, URI or URI template.
-    pub key: String,
-    /// Raw JSON object.
-    pub definition: String,
+    pub key: Arc<str>,
+    /// Raw JSON object. Shared: whoever keeps a listing keeps no copy of its text.
+    pub definition: Arc<str>,
 }
 
 impl Spec {
     /// A spec from its key and raw definition.
-    pub fn new(key: impl Into<String>, definition: impl Into<String>) -> Self {
+    pub fn new(key: impl Into<Arc<str>>, definition: impl Into<Arc<str>>) -> Self {
         Self {
             key: key.into(),
             definition: definition.into(),
@@ -130,6 +131,10 @@ pub struct Listing {
     pub timeout: Option<Duration>,
     /// Its advice for models.
     pub instructions: Option<String>,
+    /// What the operator changed about its tools and prompts.
+    pub edits: Arc<Edits>,
+    /// Its definitions come from elsewhere, so they are vetted; see [`Vetting`](crate::catalog::Vetting).
+    pub foreign: bool,
     /// Tools in the order they are listed.
     pub tools: Vec<Spec>,
     /// Resources in the order they are listed.
@@ -151,6 +156,8 @@ impl Listing {
             state: SourceState::Ready,
             timeout: None,
             instructions: None,
+            edits: Arc::default(),
+            foreign: false,
             tools: Vec::new(),
             resources: Vec::new(),
             templates: Vec::new(),

@@ -1,74 +1,21 @@
-//! Listings to catalog.
+//! Prepared listings to one catalog.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use ferromcp_protocol::json::Object;
 use tracing::warn;
 
-use super::names::{exposed_name, fnv1a};
-use super::template::UriTemplate;
-use super::tool::{ToolEntry, rename};
-use super::{Catalog, Compiled, Fingerprint, PromptEntry, ResourceEntry, TemplateEntry};
+use super::names::fnv1a;
+use super::{Catalog, Compiled, Fingerprint};
 use crate::source::{Listing, Offers};
-
-/// Prepares the entries of a listing. Items that cannot be offered are left out and reported.
-pub(crate) fn compile(listing: Listing) -> Compiled {
-    let listing = Arc::new(listing);
-    let mut made = Compiled {
-        listing: Arc::clone(&listing),
-        tools: Vec::with_capacity(listing.tools.len()),
-        resources: Vec::with_capacity(listing.resources.len()),
-        templates: Vec::with_capacity(listing.templates.len()),
-        prompts: Vec::with_capacity(listing.prompts.len()),
-    };
-    for spec in &listing.tools {
-        match ToolEntry::new(&listing, spec, exposed_name(&listing.prefix, &spec.key)) {
-            Ok(entry) => made.tools.push(Arc::new(entry)),
-            Err(reason) => left_out(&listing, "tool", &spec.key, &reason),
-        }
-    }
-    for spec in &listing.prompts {
-        match Object::parse(&spec.definition) {
-            Ok(object) => {
-                let name = exposed_name(&listing.prefix, &spec.key);
-                made.prompts.push(Arc::new(PromptEntry {
-                    definition: rename(&object, "name", &name, &[]),
-                    name: name.into(),
-                    local_name: spec.key.as_str().into(),
-                    source: Arc::clone(&listing),
-                }));
-            }
-            Err(e) => left_out(&listing, "prompt", &spec.key, &e.to_string()),
-        }
-    }
-    for spec in &listing.resources {
-        made.resources.push(Arc::new(ResourceEntry {
-            uri: spec.key.as_str().into(),
-            definition: spec.definition.as_str().into(),
-            source: Arc::clone(&listing),
-        }));
-    }
-    for spec in &listing.templates {
-        made.templates.push(Arc::new(TemplateEntry {
-            uri: UriTemplate::new(&spec.key),
-            definition: spec.definition.as_str().into(),
-            source: Arc::clone(&listing),
-        }));
-    }
-    made
-}
-
-fn left_out(listing: &Listing, kind: &str, key: &str, reason: &str) {
-    warn!(source = %listing.name, kind, name = key, reason, "left out of the catalog");
-}
 
 impl Catalog {
     /// Merges compiled listings, in order. Where two sources have the same name or URI the first
     /// one keeps it and the other is reported.
     pub(crate) fn merge(parts: &[Arc<Compiled>]) -> Self {
         let mut made = Self::default();
+        made.reserve(parts);
         let mut hashes = [0u64; 3];
         for part in parts {
             let listing = &part.listing;
@@ -82,7 +29,7 @@ impl Catalog {
                     listing,
                     "tool",
                 ) {
-                    hashes[0] = mix(hashes[0], &entry.definition);
+                    hashes[0] = mix(hashes[0], entry.hash);
                     made.tools.push(Arc::clone(entry));
                 }
             }
@@ -94,12 +41,12 @@ impl Catalog {
                     listing,
                     "resource",
                 ) {
-                    hashes[1] = mix(hashes[1], &entry.definition);
+                    hashes[1] = mix(hashes[1], fnv1a(entry.definition.as_bytes()));
                     made.resources.push(Arc::clone(entry));
                 }
             }
             for entry in &part.templates {
-                hashes[1] = mix(hashes[1], &entry.definition);
+                hashes[1] = mix(hashes[1], fnv1a(entry.definition.as_bytes()));
                 made.templates.push(Arc::clone(entry));
             }
             for entry in &part.prompts {
@@ -110,10 +57,14 @@ impl Catalog {
                     listing,
                     "prompt",
                 ) {
-                    hashes[2] = mix(hashes[2], &entry.definition);
+                    hashes[2] = mix(hashes[2], fnv1a(entry.definition.as_bytes()));
                     made.prompts.push(Arc::clone(entry));
                 }
             }
+        }
+        for withheld in parts.iter().flat_map(|part| &part.withheld) {
+            let key = (withheld.kind, Arc::clone(&withheld.name));
+            made.withheld.entry(key).or_insert_with(|| withheld.clone());
         }
         made.fingerprint = Fingerprint {
             tools: hashes[0],
@@ -121,6 +72,18 @@ impl Catalog {
             prompts: hashes[2],
         };
         made
+    }
+
+    fn reserve(&mut self, parts: &[Arc<Compiled>]) {
+        let tools = parts.iter().map(|part| part.tools.len()).sum();
+        self.tools.reserve(tools);
+        self.tool_index.reserve(tools);
+        let resources = parts.iter().map(|part| part.resources.len()).sum();
+        self.resources.reserve(resources);
+        self.resource_index.reserve(resources);
+        let prompts = parts.iter().map(|part| part.prompts.len()).sum();
+        self.prompts.reserve(prompts);
+        self.prompt_index.reserve(prompts);
     }
 }
 
@@ -137,11 +100,10 @@ fn claim(
             true
         }
         Entry::Occupied(_) => {
-            left_out(
-                listing,
-                kind,
-                name,
-                "another source, configured earlier, has the same name",
+            warn!(
+                target: "ferromcp::catalog",
+                source = %listing.name,
+                "{kind} `{name}` is left out of the catalog: another source, configured earlier, has the same name"
             );
             false
         }
@@ -158,6 +120,6 @@ fn union(a: Offers, b: Offers) -> Offers {
     }
 }
 
-fn mix(hash: u64, text: &str) -> u64 {
-    hash.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ fnv1a(text.as_bytes())
+fn mix(hash: u64, item: u64) -> u64 {
+    hash.rotate_left(7).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ item
 }

@@ -19,7 +19,11 @@ fn listing(name: &str, prefix: &str, tools: &[(&str, &str)]) -> Arc<Compiled> {
         .iter()
         .map(|(n, schema)| Spec::new(*n, tool(n, schema)))
         .collect();
-    Arc::new(compile(listing))
+    compiled(listing)
+}
+
+fn compiled(listing: Listing) -> Arc<Compiled> {
+    Arc::new(compile(Arc::new(listing), None, None, true))
 }
 
 fn tool(name: &str, schema: &str) -> String {
@@ -116,7 +120,7 @@ fn legacy_callers_see_object_output_only() {
         Spec::new("t", definition(r#"{"type":"array"}"#)),
         Spec::new("u", definition(r#"{"type":"object"}"#)),
     ];
-    let catalog = Catalog::merge(&[Arc::new(compile(made))]);
+    let catalog = Catalog::merge(&[compiled(made)]);
     let array = catalog.tool("t").unwrap();
     assert!(array.definition.contains("outputSchema") && !array.legacy_definition().contains("outputSchema"));
     assert!(array.hides_structured_from_legacy());
@@ -176,7 +180,7 @@ fn resources_route_by_uri_then_template_then_only_owner() {
     )];
     let mut two = Listing::new("two", Arc::new(Nothing));
     two.offers.resources = true;
-    let (one, two) = (Arc::new(compile(one)), Arc::new(compile(two)));
+    let (one, two) = (compiled(one), compiled(two));
     let alone = Catalog::merge(&[Arc::clone(&one)]);
     assert!(alone.resource_source("x://unlisted").is_some());
     let both = Catalog::merge(&[two, one]);
@@ -190,7 +194,7 @@ fn resources_route_by_uri_then_template_then_only_owner() {
 fn tasks_route_by_source() {
     let mut able = Listing::new("my.source", Arc::new(Nothing));
     able.offers.tasks = true;
-    let catalog = Catalog::merge(&[Arc::new(compile(able)), listing("other", "", &[])]);
+    let catalog = Catalog::merge(&[compiled(able), listing("other", "", &[])]);
     assert!(catalog.task_source("my.source.abc").is_some());
     for id in ["other.abc", "nobody.abc", "my.source", "", "."] {
         assert!(catalog.task_source(id).is_none(), "{id}");

@@ -1,25 +1,44 @@
 //! One tool, with all that a call needs prepared.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use ferromcp_guard::CompiledSchema;
 use ferromcp_protocol::json::{self, Object};
 use serde_json::Value;
 
+use super::edits::Edit;
 use super::header::{ParamHeader, param_headers};
+use super::names::fnv1a;
 use crate::source::{Listing, Spec};
 
-/// A tool under its exposed name.
+/// A tool of one listing. What follows from its definition alone is shared with the entries of later listings.
 #[derive(Debug)]
 pub struct ToolEntry {
+    /// Who carries it out.
+    pub source: Arc<Listing>,
+    prepared: Arc<PreparedTool>,
+}
+
+impl Deref for ToolEntry {
+    type Target = PreparedTool;
+
+    fn deref(&self) -> &PreparedTool {
+        &self.prepared
+    }
+}
+
+/// What follows from a tool's definition, prefix and edits.
+#[derive(Debug)]
+pub struct PreparedTool {
     /// Name as callers use it.
     pub name: Arc<str>,
     /// Name at the source.
-    pub local_name: Box<str>,
-    /// Who carries it out.
-    pub source: Arc<Listing>,
+    pub local_name: Arc<str>,
     /// Raw definition for callers of 2026-07-28.
     pub definition: Box<str>,
+    /// The definition as the source sent it.
+    pub original: Arc<str>,
     /// Raw definition for legacy callers, where it differs: they only know object output.
     legacy: Option<Box<str>>,
     /// Parameters that HTTP callers repeat in headers.
@@ -27,6 +46,8 @@ pub struct ToolEntry {
     /// Whether a call may change something that a second one would change again: it is annotated neither `readOnlyHint` nor
     /// `idempotentHint`.
     pub has_effects: bool,
+    pub(super) hash: u64,
+    source_name: Arc<str>,
     input: OnceLock<Result<Option<CompiledSchema>, String>>,
     output: OnceLock<Result<Option<CompiledSchema>, String>>,
     rest: OnceLock<Box<str>>,
@@ -34,7 +55,29 @@ pub struct ToolEntry {
 
 impl ToolEntry {
     /// Prepares a tool; an error says why it cannot be offered.
-    pub(super) fn new(source: &Arc<Listing>, spec: &Spec, name: String) -> Result<Self, String> {
+    pub(super) fn new(
+        source: &Arc<Listing>,
+        spec: &Spec,
+        name: Arc<str>,
+        edit: Option<&Edit>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            source: Arc::clone(source),
+            prepared: Arc::new(PreparedTool::new(&source.name, spec, name, edit)?),
+        })
+    }
+
+    /// The same tool in a later listing.
+    pub(super) fn carried(&self, source: &Arc<Listing>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            prepared: Arc::clone(&self.prepared),
+        }
+    }
+}
+
+impl PreparedTool {
+    fn new(source: &Arc<str>, spec: &Spec, name: Arc<str>, edit: Option<&Edit>) -> Result<Self, String> {
         let object = Object::parse(&spec.definition).map_err(|e| e.to_string())?;
         let schema = object.get("inputSchema").ok_or("it has no inputSchema")?;
         if json::kind(schema) != "an object" {
@@ -52,18 +95,22 @@ impl ToolEntry {
         let output_is_object = object.get("outputSchema").is_none_or(|schema| {
             Object::parse(schema).is_ok_and(|o| o.get("type").is_some_and(|t| t == "\"object\""))
         });
-        let legacy = (!output_is_object).then(|| rename(&object, "name", &name, &["outputSchema"]));
+        let texts = || edit.into_iter().flat_map(Edit::texts);
+        let legacy = (!output_is_object).then(|| edited(&object, &name, texts(), &["outputSchema"]));
+        let definition = edited(&object, &name, texts(), &[]);
         let hints = object
             .get("annotations")
             .and_then(|hints| Object::parse(hints).ok());
         let is_set = |hint: &str| hints.as_ref().and_then(|hints| hints.get(hint)) == Some("true");
         Ok(Self {
             has_effects: !is_set("readOnlyHint") && !is_set("idempotentHint"),
-            definition: rename(&object, "name", &name, &[]),
+            hash: fnv1a(definition.as_bytes()),
+            definition,
+            original: Arc::clone(&spec.definition),
             legacy,
-            name: name.into(),
-            local_name: spec.key.as_str().into(),
-            source: Arc::clone(source),
+            name,
+            local_name: Arc::clone(&spec.key),
+            source_name: Arc::clone(source),
             param_headers: headers,
             input: OnceLock::new(),
             output: OnceLock::new(),
@@ -121,7 +168,7 @@ impl ToolEntry {
                 }
             }
             out.extend_from_slice(b",\"source\":");
-            json::write_str(&mut out, &self.source.name);
+            json::write_str(&mut out, &self.source_name);
             out.push(b'}');
             String::from_utf8(out).unwrap_or_default().into()
         })
@@ -139,17 +186,25 @@ fn compiled(definition: &str, member: &str) -> Result<Option<CompiledSchema>, St
         .map_err(|e| format!("{member}: {e}"))
 }
 
-/// The object with one string member replaced (put first) and some members left out; everything
-/// else as it was.
-pub(super) fn rename(object: &Object<'_>, member: &str, value: &str, without: &[&str]) -> Box<str> {
+/// The object with another name and other texts (put first) and some members left out; everything else as it was.
+pub(super) fn edited<'a>(
+    object: &Object<'_>,
+    name: &'a str,
+    texts: impl Iterator<Item = (&'static str, &'a str)>,
+    without: &[&str],
+) -> Box<str> {
     let mut out = Vec::with_capacity(256);
-    out.push(b'{');
-    json::write_str(&mut out, member);
-    out.push(b':');
-    json::write_str(&mut out, value);
+    let mut written: Vec<&str> = Vec::with_capacity(3);
+    for (member, text) in std::iter::once(("name", name)).chain(texts) {
+        out.push(if written.is_empty() { b'{' } else { b',' });
+        json::write_str(&mut out, member);
+        out.push(b':');
+        json::write_str(&mut out, text);
+        written.push(member);
+    }
     for (key, raw) in object
         .iter()
-        .filter(|(k, _)| *k != member && !without.contains(k))
+        .filter(|(k, _)| !written.contains(k) && !without.contains(k))
     {
         out.push(b',');
         json::write_str(&mut out, key);

@@ -6,7 +6,7 @@ use ferromcp_protocol::RpcError;
 use ferromcp_tenancy::{Decision, Kind};
 
 use crate::call::{Call, Operation, Principal};
-use crate::catalog::ToolEntry;
+use crate::catalog::{ItemKind, ToolEntry};
 use crate::error::{CallError, ErrorCode};
 use crate::snapshot::Snapshot;
 use crate::source::Listing;
@@ -37,12 +37,33 @@ pub(crate) fn authorize<'a>(
     principal: &Principal,
     call: &'a Call<'a>,
 ) -> Result<Target<'a>, CallError> {
-    let found = resolve(snapshot, call).ok_or_else(|| unknown(call))?;
-    match decision(principal, call) {
-        Some(decision) if !decision.allowed => {
-            Err(unknown(call).recorded_as(ErrorCode::PermissionDenied, decision.rule))
-        }
-        _ => Ok(found),
+    let found = resolve(snapshot, call);
+    if let Some(decision) = decision(principal, call).filter(|d| !d.allowed && found.is_some()) {
+        return Err(unknown(call).recorded_as(ErrorCode::PermissionDenied, decision.rule));
+    }
+    found.ok_or_else(|| missing(snapshot, principal, call))
+}
+
+/// There is no such thing, or it is kept back. Who could use it otherwise is told so.
+fn missing(snapshot: &Snapshot, principal: &Principal, call: &Call<'_>) -> CallError {
+    let kind = match call.operation {
+        Operation::CallTool => ItemKind::Tool,
+        Operation::GetPrompt | Operation::CompletePrompt => ItemKind::Prompt,
+        _ => return unknown(call),
+    };
+    let allowed = decision(principal, call).is_none_or(|decision| decision.allowed);
+    match snapshot.catalog.withheld(kind, call.name).filter(|_| allowed) {
+        Some(withheld) => CallError::new(
+            ErrorCode::PermissionDenied,
+            format!(
+                "{} {} is quarantined: {}. Its operator has to look at it (`ferromcp lock`); nothing was sent to it.",
+                kind.as_str(),
+                withheld.name,
+                withheld.objection.message
+            ),
+        )
+        .with_rule(withheld.objection.rule),
+        None => unknown(call),
     }
 }
 
