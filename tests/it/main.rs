@@ -7,6 +7,7 @@ mod commands;
 mod endings;
 mod faults;
 mod journal;
+mod lock;
 mod orphans;
 mod otlp;
 mod parity;

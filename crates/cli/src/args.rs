@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Walk a call through the pipeline without making it, and say what each stage decides.
     Why(Why),
+    /// Pin the definitions of upstream tools and prompts, or show what changed since.
+    Lock(Lock),
     /// Check a configuration file: every error with its line and column.
     Check(Check),
     /// Print the JSON Schema of the configuration file, for editors.
@@ -426,6 +428,41 @@ pub(crate) struct Why {
     #[arg(long, short, value_name = "FILE", env = "FERROMCP_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Print the verdicts as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ferromcp lock                        the first time: writes mcp.lock beside the configuration
+  ferromcp lock --check                in CI: exit code 1 if anything differs
+  ferromcp lock --accept files         take over what changed of one server
+  ferromcp lock --accept files/read    or of one tool
+
+Starts what the configuration names, and reports texts that look as if they were to steer a model. With `lock.file` in the
+configuration, `ferromcp serve` quarantines what is not as locked.
+Exit codes: 0 all as locked, 1 something differs or a server does not answer, 2 bad arguments, configuration or lock file.")]
+pub(crate) struct Lock {
+    /// Configuration file.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "FERROMCP_CONFIG",
+        default_value = "ferromcp.yaml"
+    )]
+    pub(crate) config: PathBuf,
+    /// Lock file. Default: lock.file of the configuration, or mcp.lock beside it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Take over changes: all, or those of a server (SERVER) or one tool or prompt (SERVER/NAME).
+    #[arg(long, value_name = "WHAT", num_args = 0.., conflicts_with = "check")]
+    pub(crate) accept: Option<Vec<String>>,
+    /// Write nothing, and fail if there is no lock file.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -3,11 +3,14 @@
 mod access;
 mod admin;
 mod audit;
+mod lock;
 mod patterns;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ferromcp_config::{Config, Files};
+use ferromcp_config::{Config, Files, Override};
+use ferromcp_core::catalog::{Edit, Edits};
 use ferromcp_core::{Access, Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
 use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
 use ferromcp_supervisor::{ChildSpec, Resources};
@@ -23,6 +26,7 @@ use crate::exit::Failure;
 pub(crate) use access::{access, authorization, tokens_of};
 pub(crate) use admin::{keys as admin_keys, tenants};
 pub(crate) use audit::audit;
+pub(crate) use lock::{follow_lock, read as read_lock};
 
 /// Reads the configuration that the arguments name, and lays the arguments over it.
 pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {
@@ -76,6 +80,7 @@ pub(crate) fn gateway(
     let pack =
         ferromcp_tools::listing(&settings).map_err(|e| Failure::Usage(format!("built-in tools: {e}")))?;
     gateway.publish(pack);
+    lock::lock(config, &gateway)?;
     Ok(gateway)
 }
 
@@ -206,6 +211,10 @@ fn upstream(
             .iter()
             .map(|(tool, given)| (tool.clone(), effect(*given)))
             .collect(),
+        edits: Arc::new(Edits {
+            tools: edits(&server.tool_overrides),
+            prompts: edits(&server.prompt_overrides),
+        }),
     }
 }
 
@@ -215,4 +224,17 @@ fn effect(given: ferromcp_config::Effect) -> Effect {
         ferromcp_config::Effect::Idempotent => Effect::Idempotent,
         ferromcp_config::Effect::Effects => Effect::Effects,
     }
+}
+
+fn edits(overrides: &[(String, Override)]) -> BTreeMap<String, Edit> {
+    let edit = |given: &Override| Edit {
+        name: given.name.clone(),
+        title: given.title.clone(),
+        description: given.description.clone(),
+        hidden: given.hidden,
+    };
+    overrides
+        .iter()
+        .map(|(name, given)| (name.clone(), edit(given)))
+        .collect()
 }

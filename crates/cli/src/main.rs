@@ -17,6 +17,7 @@ mod faults;
 mod files;
 mod jwks;
 mod keys;
+mod lock;
 mod otlp;
 mod serve;
 mod tenants;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Tenants(args) => tenants::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Lock(args) => lock::run(&args),
         Command::Check(args) => files::check(&args),
         Command::Schema => files::schema(),
         Command::Import(args) => files::import(&args),

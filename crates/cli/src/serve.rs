@@ -123,6 +123,10 @@ impl Server {
             Arc::clone(&self.gateway),
             endpoint_settings(&self.config),
         ));
+        if let Some(lock) = self.config.lock.clone() {
+            self.runtime
+                .spawn(build::follow_lock(lock, Arc::clone(&self.gateway)));
+        }
         let upstreams = self
             .runtime
             .block_on(async { build::upstreams(&self.config, &self.gateway) });

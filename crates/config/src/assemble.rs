@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod auth;
+mod catalog;
 mod limits;
 mod patterns;
 pub(crate) mod tenants;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::model::{
     Builtin, Command, Config, Effect, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel,
-    Sessions, Supervisor, ToolFilter, Transport, Upstream, Validation,
+    Sessions, Supervisor, Transport, Upstream, Validation,
 };
 use crate::problem::{Problem, Problems, push_key, quote};
 use crate::scalar::{show_duration, show_size};
@@ -34,6 +35,7 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     let validation = validation(group("validation"), problems);
     let log = log(group("log"));
     let limits = limits::limits(group("limits"), problems);
+    let lock = catalog::lock(group("lock"));
     let audit = group("audit");
     let auth = group("auth");
     let admin = root.object("admin");
@@ -56,6 +58,7 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
         tenants,
         auth,
         limits,
+        lock,
         audit,
         admin,
     };
@@ -328,9 +331,13 @@ fn upstream(
         above_max_timeout(value, max_timeout, span, &fields.path, "timeout", problems);
     }
     let start_timeout = fields.duration("start_timeout");
-    let (tools, effects) = fields
+    let (tools, tool_overrides, effects) = fields
         .object("tools")
-        .map(|f| tools(f, problems))
+        .map(|f| catalog::tools(f, problems))
+        .unwrap_or_default();
+    let prompt_overrides = fields
+        .object("prompts")
+        .map(|mut f| catalog::overrides(&mut f, problems))
         .unwrap_or_default();
     let pool = fields
         .object("pool")
@@ -353,28 +360,9 @@ fn upstream(
         tools,
         effects,
         pool,
+        tool_overrides,
+        prompt_overrides,
     })
-}
-
-fn tools(mut fields: Fields, problems: &mut Problems) -> (ToolFilter, Vec<(String, Effect)>) {
-    if ["allow", "deny", "effects"]
-        .iter()
-        .all(|key| fields.span(key).is_none())
-    {
-        problems.push(
-            Problem::new(
-                fields.span.clone(),
-                &fields.path,
-                "`tools` has no effect without `allow`, `deny` or `effects`",
-            )
-            .hint("add one of them, or remove the key"),
-        );
-    }
-    let filter = ToolFilter {
-        allow: fields.strings("allow"),
-        deny: fields.strings("deny").unwrap_or_default(),
-    };
-    (filter, workers::effects(fields.table("effects")))
 }
 
 fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Option<Transport> {

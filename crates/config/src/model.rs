@@ -49,10 +49,35 @@ pub struct Config {
     pub auth: Auth,
     /// Rates.
     pub limits: Limits,
+    /// Definitions that somebody has looked at; `None` (the default) when no file is configured.
+    pub lock: Option<Lock>,
     /// What is kept of every call.
     pub audit: Audit,
     /// The admin API; default none.
     pub admin: Option<Admin>,
+}
+
+/// `lock`, with its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The lock file, resolved against the config file. Need not exist.
+    pub file: PathBuf,
+    /// A definition that is not the locked one; default quarantine.
+    pub on_drift: OnUnlocked,
+    /// An item that is not in the lock; default quarantine.
+    pub on_new: OnUnlocked,
+}
+
+/// What becomes of an item that is not as locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnlocked {
+    /// Neither listed nor callable.
+    #[default]
+    Quarantine,
+    /// Offered, with a warning in the log.
+    Warn,
+    /// Offered.
+    Allow,
 }
 
 impl Config {
@@ -108,6 +133,23 @@ pub struct Upstream {
     pub effects: Vec<(String, Effect)>,
     /// Its workers.
     pub pool: PoolSettings,
+    /// Changes of tools by their own names, each name once. No two of them give the same name.
+    pub tool_overrides: Vec<(String, Override)>,
+    /// The same for prompts.
+    pub prompt_overrides: Vec<(String, Override)>,
+}
+
+/// What is changed about a tool or prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Override {
+    /// Name instead of its own, still after the prefix: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    pub name: Option<String>,
+    /// Name for people.
+    pub title: Option<String>,
+    /// Text for models.
+    pub description: Option<String>,
+    /// Neither listed nor callable. Excludes the others.
+    pub hidden: bool,
 }
 
 /// How to reach an upstream server.

@@ -63,6 +63,9 @@ validation:
     exempt: [{ tool: write_file, field: content, rules: [pattern.script] }]
   redact: [secrets]
 
+lock:
+  file: mcp.lock # `ferromcp lock` writes it
+
 audit:
   file: ./audit # a directory
   arguments: store

@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod auth;
+mod catalog;
 mod limits;
 mod patterns;
 pub(crate) mod tenants;
@@ -130,6 +131,12 @@ pub(crate) static ROOT: Object = Object {
             Kind::Object(&limits::LIMITS),
             Group,
             "Rates of calls; what goes beyond is refused with the time to wait.",
+        ),
+        field(
+            "lock",
+            Kind::Object(&catalog::LOCK),
+            Group,
+            "Definitions of upstream tools and prompts that somebody has looked at; see docs/lock.md.",
         ),
         field(
             "audit",
@@ -319,9 +326,15 @@ pub(crate) static UPSTREAM: Object = Object {
         ),
         field(
             "tools",
-            Kind::Object(&TOOL_FILTER),
+            Kind::Object(&catalog::TOOLS),
             Group,
-            "Which of the server's tools are offered, and what they change.",
+            "Which of the server's tools are offered, how, and what they change.",
+        ),
+        field(
+            "prompts",
+            Kind::Object(&catalog::PROMPTS),
+            Group,
+            "How the server's prompts are offered.",
         ),
         field(
             "era",
@@ -342,34 +355,6 @@ pub(crate) static UPSTREAM: Object = Object {
             Group,
             "What the operating system lets the processes of `command` use.",
         ),
-    ],
-    later: &[],
-};
-
-static TOOL_FILTER: Object = Object {
-    fields: &[
-        field(
-            "allow",
-            Kind::List {
-                item: &Kind::Text(Form::Glob),
-                may_be_empty: false,
-                max: 1024,
-            },
-            Words("all tools"),
-            "Offer only tools whose own name (without prefix) matches one of these patterns: `*` is any text, `?` one \
-             character.",
-        ),
-        field(
-            "deny",
-            Kind::List {
-                item: &Kind::Text(Form::Glob),
-                may_be_empty: false,
-                max: 1024,
-            },
-            Words("no tools"),
-            "Do not offer tools that match one of these patterns, even if allowed.",
-        ),
-        workers::EFFECTS,
     ],
     later: &[],
 };

@@ -107,6 +107,20 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         needs
     };
     match path {
+        [
+            "servers",
+            _,
+            list @ ("tools" | "prompts"),
+            "overrides",
+            _,
+            "hidden",
+        ] => {
+            let list = if *list == "tools" { "tools" } else { "prompts" };
+            vec![
+                (vec!["servers", "id", "command"], "base"),
+                (vec!["servers", "id", list, "overrides", "id", "title"], "T"),
+            ]
+        }
         ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
         ["servers", _, "command" | "url"] => vec![],
         ["servers", _, "pool", "idle"] => vec![
@@ -137,6 +151,7 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
             ),
             (vec!["admin", "store"], "src"),
         ],
+        ["lock", "on_drift" | "on_new"] => vec![(vec!["lock", "file"], "mcp.lock")],
         ["audit", "max_arguments"] => vec![(vec!["audit", "arguments"], "store")],
         ["audit", "keep", "size"] => vec![
             (vec!["audit", "file"], "src"),

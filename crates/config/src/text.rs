@@ -42,6 +42,8 @@ pub(crate) enum Form {
     Url,
     /// A directory that exists.
     Directory,
+    /// The name of a tool or prompt, without prefix.
+    ItemName,
     /// A tool name pattern.
     Glob,
     /// A pattern on URIs.
@@ -64,6 +66,8 @@ pub(crate) enum Form {
     Scope,
     /// A directory that need not exist.
     Folder,
+    /// A file that need not exist.
+    NewFile,
     /// The file of a private key, or the key itself.
     KeyFile,
 }
@@ -77,6 +81,8 @@ pub(crate) enum KeyForm {
     TenantId,
     /// A pattern on tool names.
     Tool,
+    /// The name of a tool or prompt, as its server has it.
+    Item,
     /// The id of a pattern rule, or the beginning of ids.
     Rule,
 }
@@ -161,6 +167,7 @@ impl Form {
             Self::HeaderValue => "a header value in visible ASCII".into(),
             Self::Url => "an absolute http:// or https:// URL".into(),
             Self::Directory => "the path of a directory that exists".into(),
+            Self::ItemName => "1 to 64 of A-Z a-z 0-9 _ -".into(),
             Self::Glob => "a name, where `*` stands for any characters and `?` for one".into(),
             Self::UriGlob => "a URI, where `*` stands for any characters and `?` for one".into(),
             Self::TenantOrAll => "the id of a tenant, or `*` for all".into(),
@@ -179,6 +186,7 @@ impl Form {
             }
             Self::Scope => "an OAuth scope, as in mcp:tools".into(),
             Self::Folder => "the path of a directory".into(),
+            Self::NewFile => "the path of a file".into(),
             Self::KeyFile => "the path of a file, or `${file:PATH}` for its content".into(),
         }
     }
@@ -190,6 +198,7 @@ impl Form {
             Self::Id => Some("^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$"),
             Self::Prefix => Some("^$|^(?!.*__)[A-Za-z0-9_-]{0,31}[A-Za-z0-9-]$"),
             Self::Url => Some("^https?://"),
+            Self::ItemName => Some("^[A-Za-z0-9_-]{1,64}$"),
             Self::Origin => Some("^[a-z][a-z0-9+.-]*://[^/]+$"),
             Self::TenantOrAll => Some(r"^(\*|[a-z0-9][a-z0-9._-]{0,63})$"),
             Self::KeyHash => Some("^sha256:[0-9A-Fa-f]{64}( until [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z)?$"),
@@ -245,6 +254,7 @@ impl Form {
             Self::HeaderValue => header_value(text).map(|()| Parsed::Text(text.into())),
             Self::Url => upstream_url(text).map(|url| Parsed::Url(Box::new(url))),
             Self::Directory => directory(text, base).map(Parsed::Path),
+            Self::ItemName => policy::item_name(text).map(|()| Parsed::Text(text.into())),
             Self::Glob => glob(text).map(|()| Parsed::Text(text.into())),
             Self::UriGlob => policy::uri_glob(text).map(|()| Parsed::Text(text.into())),
             Self::TenantOrAll if text == "*" => Ok(Parsed::Text(text.into())),
@@ -256,6 +266,7 @@ impl Form {
             Self::Claim => policy::claim(text).map(Parsed::Names),
             Self::Scope => policy::scope(text).map(|()| Parsed::Text(text.into())),
             Self::Folder => policy::folder(text, base).map(Parsed::Path),
+            Self::NewFile => policy::new_file(text, base).map(Parsed::Path),
             Self::KeyFile => Ok(policy::key_file(text, base)),
         }
     }
@@ -274,6 +285,10 @@ impl KeyForm {
             Self::Header => header_name(key),
             Self::TenantId if key.is_empty() => wrong("the tenant id is empty"),
             Self::TenantId => policy::tenant_id(key),
+            Self::Item if key.is_empty() || key.chars().count() > 256 => {
+                wrong("not a name: it has no characters, or more than 256")
+            }
+            Self::Item => Ok(()),
             Self::Tool if key.is_empty() => wrong("the pattern is empty"),
             Self::Tool => glob(key),
             Self::Rule => policy::rule_id(key),
@@ -286,6 +301,7 @@ impl KeyForm {
             Self::Variable => "the name of an environment variable",
             Self::Header => "the name of an HTTP header that FerroMCP does not set itself",
             Self::TenantId => "a tenant id of 1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit",
+            Self::Item => "the name that the server gives it, without prefix",
             Self::Tool => "a tool name, where `*` stands for any characters and `?` for one",
             Self::Rule => {
                 "the id of a pattern rule, as in pattern.sql.tautology, or its beginning, as in pattern.sql"
@@ -299,7 +315,7 @@ impl KeyForm {
             Self::ServerId => "ID",
             Self::TenantId => "TENANT",
             Self::Tool => "TOOL",
-            Self::Variable | Self::Header => "NAME",
+            Self::Variable | Self::Header | Self::Item => "NAME",
             Self::Rule => "RULE",
         }
     }
@@ -311,6 +327,7 @@ impl KeyForm {
             Self::Variable => r#"^[^=:{}\[\]"'\\]+$"#,
             Self::Header => "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
             Self::TenantId => "^[a-z0-9][a-z0-9._-]{0,63}$",
+            Self::Item => r"^.{1,256}$",
             Self::Tool => r"^[^\s\[\]{}\\]{1,128}$",
             Self::Rule => r"^pattern(\.[a-z0-9_-]+)+$",
         }

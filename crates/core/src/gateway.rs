@@ -215,12 +215,7 @@ impl Gateway {
             .position(|part| part.listing.name == listing.name);
         let before = place.and_then(|place| registry.parts.get(place));
         let vetting = registry.vetting.as_deref();
-        let compiled = Arc::new(catalog::compile(
-            listing,
-            before.map(Arc::as_ref),
-            vetting,
-            true,
-        ));
+        let compiled = Arc::new(catalog::compile(listing, before.map(Arc::as_ref), vetting, true));
         match place.and_then(|place| registry.parts.get_mut(place)) {
             Some(place) => *place = compiled,
             None => registry.parts.push(compiled),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferromcp_core::catalog::Edits;
 use ferromcp_supervisor::ChildSpec;
 
 use crate::pool::PoolSize;
@@ -37,6 +38,8 @@ pub struct UpstreamSpec {
     pub heartbeat: Option<Duration>,
     /// What its tools change, by their own names, where their annotations do not say it or are wrong.
     pub effects: BTreeMap<String, Effect>,
+    /// Other names and texts of its tools and prompts.
+    pub edits: Arc<Edits>,
 }
 
 /// What a tool changes; decides whether a call whose worker was lost may be made once more.
@@ -65,6 +68,7 @@ impl UpstreamSpec {
             pool: PoolSize::default(),
             heartbeat: None,
             effects: BTreeMap::new(),
+            edits: Arc::default(),
         }
     }
 }

@@ -103,10 +103,11 @@ impl Upstream {
         let Some(gateway) = self.gateway.upgrade() else {
             return;
         };
-        let mut listing = Listing::new(
-            Arc::clone(&self.spec.name),
-            Arc::new(UpstreamSource(Arc::clone(self))),
-        );
+        // The same source for all listings of the server: watches follow the source.
+        let source: Arc<dyn Source> = Arc::<Self>::clone(self);
+        let mut listing = Listing::new(Arc::clone(&self.spec.name), source);
+        listing.foreign = true;
+        listing.edits = Arc::clone(&self.spec.edits);
         listing.prefix = Arc::clone(&self.spec.prefix);
         listing.offers = offer.offers;
         listing.state = state;
@@ -143,7 +144,7 @@ impl Upstream {
     }
 
     /// Makes the call on a worker; once more on another one, or on the next, if that is safe and the first was lost.
-    async fn call(&self, cx: &CallContext<'_>) -> Result<Reply, CallError> {
+    async fn relay(&self, cx: &CallContext<'_>) -> Result<Reply, CallError> {
         if let Some((node, id)) = cx.call.input.and_then(State::parked) {
             return self.parking.resume(cx, &self.spec.name, node, id).await;
         }
@@ -259,7 +260,7 @@ impl Upstream {
         }
     }
 
-    fn health(&self) -> SourceHealth {
+    fn health_now(&self) -> SourceHealth {
         let seats = self.pool.seats();
         let workers = seats.iter().map(|seat| {
             let (state, pid, reason) = match &*seat.phase() {
@@ -337,12 +338,9 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// What the catalog holds.
-struct UpstreamSource(Arc<Upstream>);
-
-impl Source for UpstreamSource {
+impl Source for Upstream {
     fn call<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a> {
-        Box::pin(async move { self.0.call(&cx).await })
+        Box::pin(async move { self.relay(&cx).await })
     }
 
     fn has_effects(&self, tool: &str, hinted: bool) -> bool {
@@ -351,10 +349,10 @@ impl Source for UpstreamSource {
     }
 
     fn watch(&self, uri: &str, on: bool) {
-        self.0.watched.set(uri, on);
+        self.watched.set(uri, on);
     }
 
     fn health(&self) -> SourceHealth {
-        self.0.health()
+        self.health_now()
     }
 }

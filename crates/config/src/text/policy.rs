@@ -210,3 +210,20 @@ pub(crate) fn regular_file(path: &Path) -> Result<(), String> {
         Err(error) => Err(format!("the file cannot be used: {}", plain_io(&error))),
     }
 }
+
+/// Names that every model API takes. With the prefix a name may be longer than 64 characters; then it ends in a hash.
+pub(super) fn item_name(text: &str) -> Result<(), Wrong> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if text.len() > 64 || !text.bytes().all(fits) {
+        return wrong("the name is longer than 64 characters, or has others than A-Z a-z 0-9 _ -");
+    }
+    Ok(())
+}
+
+pub(super) fn new_file(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
+    let path = base.join(text);
+    if path.is_dir() {
+        return wrong("the path is a directory, not a file");
+    }
+    Ok(path)
+}

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ferromcp_config::{
-    Command, Config, Effect, Endpoint, Era, LogFormat, LogLevel, PoolSettings, ResourceLimits, Transport,
-    parse_listen_addr,
+    Command, Config, Effect, Endpoint, Era, LogFormat, LogLevel, OnUnlocked, PoolSettings, ResourceLimits,
+    Transport, parse_listen_addr,
 };
 
 use crate::{good, load, load_in};
@@ -292,6 +292,80 @@ fn tool_patterns() {
     assert!(
         !filter(&"a*".repeat(60)).admits(&"a".repeat(10_000).replace("a", "ab")[..19_999].replace('a', "c"))
     );
+}
+
+#[test]
+fn overrides_of_tools_and_prompts() {
+    let config = good(
+        r#"servers: { a: { command: x,
+            tools: { overrides: { "read file": { name: read, title: Read, description: "Reads." }, rm: { hidden: true } } },
+            prompts: { overrides: { p: { name: q } } } } }"#,
+    );
+    let server = &config.servers[0];
+    let (key, read) = &server.tool_overrides[0];
+    assert_eq!(
+        (
+            key.as_str(),
+            read.name.as_deref(),
+            read.title.as_deref(),
+            read.description.as_deref(),
+            read.hidden
+        ),
+        ("read file", Some("read"), Some("Read"), Some("Reads."), false)
+    );
+    assert!(server.tool_overrides[1].1.hidden);
+    assert_eq!(server.prompt_overrides[0].1.name.as_deref(), Some("q"));
+    for (bad, says) in [
+        ("tools: {}", "no effect"),
+        ("tools: { overrides: { a: {} } }", "changes nothing"),
+        (
+            "tools: { overrides: { a: { name: b }, c: { name: b } } }",
+            "is also given to `a`",
+        ),
+        (
+            "tools: { overrides: { a: { name: b, hidden: true } } }",
+            "it is hidden",
+        ),
+        ("tools: { overrides: { a: { name: 'a b' } } }", "others than A-Z"),
+        ("tools: { overrides: { a: { nmae: b } } }", "nmae"),
+        ("tools: { overrides: { a: 7 } }", "mapping"),
+        ("prompts: {}", "overrides"),
+    ] {
+        let text = load(&format!("servers: {{ a: {{ command: x, {bad} }} }}"))
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains(says), "{bad}: {text}");
+    }
+}
+
+#[test]
+fn the_lock() {
+    assert_eq!(good("{}").lock, None);
+    let lock = good("lock: { file: mcp.lock }").lock.unwrap();
+    assert!(lock.file.ends_with("mcp.lock"));
+    assert_eq!(
+        (lock.on_drift, lock.on_new),
+        (OnUnlocked::Quarantine, OnUnlocked::Quarantine)
+    );
+    let lock = good("lock: { file: a/b, on_drift: warn, on_new: allow }")
+        .lock
+        .unwrap();
+    assert_eq!(
+        (lock.on_drift, lock.on_new),
+        (OnUnlocked::Warn, OnUnlocked::Allow)
+    );
+    for (bad, says) in [
+        ("lock: {}", "`file`"),
+        ("lock: { on_drift: warn }", "`file`"),
+        ("lock: { file: '' }", "empty"),
+        ("lock: { file: [a] }", "file"),
+        ("lock: { file: '.' }", "directory"),
+        ("lock: { file: a, on_drift: refuse }", "refuse"),
+        ("lock: { file: a, on_new: true }", "on_new"),
+    ] {
+        let text = load(bad).unwrap_err().to_string();
+        assert!(text.contains(says), "{bad}: {text}");
+    }
 }
 
 #[test]

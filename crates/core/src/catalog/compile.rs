@@ -40,7 +40,7 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         listing: &listing,
         vetting: vetting.filter(|_| listing.foreign),
-        same_vetting,
+        same_vetting: same_vetting && before.is_some_and(|b| b.listing.foreign == listing.foreign),
         before,
         told: HashSet::new(),
         withheld: Vec::new(),
@@ -140,9 +140,7 @@ impl Compiler<'_> {
             let definition = match known {
                 Some(prompt) => Ok(Arc::clone(&prompt.definition)),
                 None => Object::parse(&spec.definition)
-                    .map(|object| {
-                        edited(&object, &name, edit.into_iter().flat_map(Edit::texts), &[]).into()
-                    })
+                    .map(|object| edited(&object, &name, edit.into_iter().flat_map(Edit::texts), &[]).into())
                     .map_err(|e| e.to_string()),
             };
             match definition {

@@ -200,3 +200,96 @@ fn tasks_route_by_source() {
         assert!(catalog.task_source(id).is_none(), "{id}");
     }
 }
+
+fn edited_listing(edits: &[(&str, Edit)], tools: &[&str]) -> Catalog {
+    let mut listing = Listing::new("up", Arc::new(Nothing));
+    listing.prefix = "up".into();
+    let spec = |name: &&str| {
+        let definition =
+            format!(r#"{{"name":"{name}","title":"T","description":"old","x":1,"inputSchema":{{}}}}"#);
+        Spec::new(*name, definition)
+    };
+    listing.tools = tools.iter().map(spec).collect();
+    listing.prompts = tools
+        .iter()
+        .map(|name| Spec::new(*name, format!(r#"{{"name":"{name}","description":"old"}}"#)))
+        .collect();
+    let edits: std::collections::BTreeMap<_, _> = edits
+        .iter()
+        .map(|(key, edit)| ((*key).to_owned(), edit.clone()))
+        .collect();
+    listing.edits = Arc::new(Edits {
+        tools: edits.clone(),
+        prompts: edits,
+    });
+    Catalog::merge(&[compiled(listing)])
+}
+
+fn renamed(name: &str) -> Edit {
+    Edit {
+        name: Some(name.into()),
+        ..Edit::default()
+    }
+}
+
+#[test]
+fn edits_rename_describe_and_hide() {
+    let edit = Edit {
+        name: Some("b".into()),
+        title: Some("Title".into()),
+        description: Some("says \"new\"".into()),
+        hidden: false,
+    };
+    let hidden = Edit {
+        hidden: true,
+        ..Edit::default()
+    };
+    let catalog = edited_listing(&[("a", edit), ("h", hidden)], &["a", "h", "c"]);
+    let names: Vec<_> = catalog.tools().iter().map(|t| &*t.name).collect();
+    assert_eq!(names, ["up__b", "up__c"]);
+    assert!(catalog.tool("up__a").is_none() && catalog.tool("up__h").is_none());
+    assert!(catalog.prompt("up__a").is_none() && catalog.prompt("up__h").is_none());
+    let tool = catalog.tool("up__b").unwrap();
+    assert_eq!(&*tool.local_name, "a");
+    assert_eq!(
+        &*tool.definition,
+        r#"{"name":"up__b","title":"Title","description":"says \"new\"","x":1,"inputSchema":{}}"#
+    );
+    assert!(tool.original.contains(r#""description":"old""#));
+    let prompt = catalog.prompt("up__b").unwrap();
+    assert_eq!(
+        &*prompt.definition,
+        r#"{"name":"up__b","title":"Title","description":"says \"new\""}"#
+    );
+}
+
+#[test]
+fn a_name_that_the_operator_gave_cannot_be_taken() {
+    // Whichever is listed first.
+    for tools in [["a", "b"], ["b", "a"]] {
+        let catalog = edited_listing(&[("a", renamed("b"))], &tools);
+        let all: Vec<_> = catalog
+            .tools()
+            .iter()
+            .map(|t| (&*t.name, &*t.local_name))
+            .collect();
+        assert_eq!(all, [("up__b", "a")], "{tools:?}");
+    }
+    // Two can change places.
+    let catalog = edited_listing(&[("a", renamed("b")), ("b", renamed("a"))], &["a", "b"]);
+    let all: Vec<_> = catalog
+        .tools()
+        .iter()
+        .map(|t| (&*t.name, &*t.local_name))
+        .collect();
+    assert_eq!(all, [("up__b", "a"), ("up__a", "b")]);
+    // An edit of something that is not there takes no name from anybody.
+    let catalog = edited_listing(&[("gone", renamed("b"))], &["b"]);
+    assert_eq!(&*catalog.tool("up__b").unwrap().local_name, "b");
+    assert_eq!(
+        edited_listing(&[("a", renamed("c")), ("b", renamed("c"))], &["a", "b"])
+            .tools()
+            .len(),
+        1
+    );
+}

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -442,3 +443,131 @@ async fn results_are_redacted_where_the_policy_says_so() {
 }
 
 mod swap;
+#[test]
+fn a_watch_moves_when_its_source_is_replaced_and_only_then() {
+    let (gateway, _, first) = gateway(Policy::default());
+    let watch = gateway.watch("x://r");
+    gateway.publish(listing(&first));
+    assert_eq!(
+        first.watched.lock().unwrap().len(),
+        1,
+        "the same source: nothing to tell"
+    );
+    let second = Arc::new(Tools::default());
+    gateway.publish(listing(&second));
+    let all = |source: &Arc<Tools>| source.watched.lock().unwrap().clone();
+    assert_eq!(
+        all(&first),
+        [("x://r".to_owned(), true), ("x://r".to_owned(), false)]
+    );
+    assert_eq!(all(&second), [("x://r".to_owned(), true)]);
+    gateway.withdraw("test");
+    assert_eq!(all(&second).last().unwrap(), &("x://r".to_owned(), false));
+    let third = Arc::new(Tools::default());
+    gateway.publish(listing(&third));
+    drop(watch);
+    assert_eq!(
+        all(&third),
+        [("x://r".to_owned(), true), ("x://r".to_owned(), false)]
+    );
+    assert_eq!((all(&first).len(), all(&second).len()), (2, 2));
+}
+
+#[test]
+fn prepared_tools_are_carried_over_unless_their_definition_changed() {
+    let (gateway, _, source) = gateway(Policy::default());
+    let schema = |name: &str| {
+        let snapshot = gateway.snapshot();
+        let tool = snapshot.catalog.tool(name).unwrap();
+        std::ptr::from_ref(tool.input_schema().unwrap().unwrap()) as usize
+    };
+    let before = schema("echo");
+    let mut next = listing(&source);
+    next.state = SourceState::Down {
+        reason: "gone".into(),
+    };
+    next.tools.retain(|tool| &*tool.key != "sorry");
+    let promised = json!({"name": "promise", "inputSchema": {"type": "object", "required": ["x"]}});
+    for tool in &mut next.tools {
+        if &*tool.key == "promise" {
+            tool.definition = promised.to_string().into();
+        }
+    }
+    gateway.publish(next);
+    assert_eq!(schema("echo"), before, "the compiled schema is the very same");
+    let snapshot = gateway.snapshot();
+    let echo = snapshot.catalog.tool("echo").unwrap();
+    assert!(
+        matches!(echo.source.state, SourceState::Down { .. }),
+        "of the new listing"
+    );
+    assert!(
+        snapshot
+            .catalog
+            .tool("promise")
+            .unwrap()
+            .definition
+            .contains("required")
+    );
+    assert!(snapshot.catalog.tool("sorry").is_none());
+}
+
+#[test]
+fn only_real_changes_are_told() {
+    let (gateway, _, source) = gateway(Policy::default());
+    let mut events = gateway.events();
+    let mut same = listing(&source);
+    same.state = SourceState::Starting;
+    gateway.publish(same);
+    assert!(events.try_recv().is_err(), "nothing that callers can see changed");
+    let mut other = listing(&source);
+    other.tools.reverse();
+    gateway.publish(other);
+    assert!(matches!(events.try_recv(), Ok(Event::ToolsChanged)));
+    assert!(events.try_recv().is_err(), "one change, told once");
+}
+
+struct NotEcho;
+
+impl catalog::Vetting for NotEcho {
+    fn vet(&self, _: &str, _: catalog::ItemKind, spec: &Spec) -> catalog::Verdict {
+        if &*spec.key != "echo" {
+            return catalog::Verdict::Offer;
+        }
+        catalog::Verdict::Withhold(catalog::Objection {
+            rule: "lock.drift",
+            message: "its definition changed",
+            detail: "secret detail".into(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_is_withheld_is_not_listed_and_says_why_to_those_who_could_use_it() {
+    let (gateway, notes, source) = gateway(Policy::default());
+    gateway.set_vetting(Some(Arc::new(NotEcho)));
+    call(&gateway, "echo", Some(r#"{"msg":"own tools are not vetted"}"#))
+        .await
+        .result
+        .unwrap();
+    let mut foreign = listing(&source);
+    foreign.foreign = true;
+    gateway.publish(foreign);
+    notes.take();
+    let outcome = call(&gateway, "echo", Some(r#"{"msg":"x"}"#)).await;
+    let error = outcome.result.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::PermissionDenied);
+    assert!(
+        error.message().contains("quarantined") && !error.message().contains("secret"),
+        "{}",
+        error.message()
+    );
+    assert_eq!(error.record(), (ErrorCode::PermissionDenied, Some("lock.drift")));
+    assert!(gateway.snapshot().catalog.tool("echo").is_none());
+    call(&gateway, "large", None).await.result.unwrap();
+    gateway.set_vetting(None);
+    call(&gateway, "echo", Some(r#"{"msg":"back"}"#))
+        .await
+        .result
+        .unwrap();
+}

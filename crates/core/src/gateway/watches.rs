@@ -37,7 +37,9 @@ impl Watches {
         };
         watched.watchers -= 1;
         if watched.watchers == 0
-            && let Some(Watched { told: Some(source), .. }) = self.by_uri.remove(uri)
+            && let Some(Watched {
+                told: Some(source), ..
+            }) = self.by_uri.remove(uri)
         {
             source.watch(uri, false);
         }

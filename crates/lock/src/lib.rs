@@ -1,0 +1,23 @@
+//! The definition lock: what tools and prompts of other servers were when somebody looked at them.
+//!
+//! Owns: the canonical form and hash of a definition ([`Pin`]), the lock file ([`Pins`]), the comparison of two states
+//! ([`Change`]), and the search for texts that try to steer a model ([`suspicions`]).
+//!
+//! Must not know: servers, the catalog, configuration, files on disk. It turns text into data and back.
+//!
+//! Start reading at [`Pin`], then `file.rs`.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod canonical;
+mod diff;
+mod file;
+mod pin;
+mod suspicion;
+
+pub use diff::{Change, What};
+pub use file::{LockError, MAX_FILE, Pins, ServerPins};
+pub use pin::{Kind, Pin};
+pub use suspicion::{Suspicion, suspicions};
+
+#[cfg(test)]
+mod tests;
