@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::model::{
-    Builtin, Command, Config, Effect, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel,
-    Sessions, Supervisor, Transport, Upstream, Validation,
+    Builtin, Command, Config, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions,
+    Supervisor, Transport, Upstream, Validation,
 };
 use crate::problem::{Problem, Problems, push_key, quote};
 use crate::scalar::{show_duration, show_size};
