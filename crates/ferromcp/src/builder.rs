@@ -233,7 +233,7 @@ impl std::fmt::Debug for ServerBuilder {
 fn twice<'a>(kind: &str, specs: impl Iterator<Item = &'a Spec>, problems: &mut Vec<String>) {
     let mut seen = HashSet::new();
     for spec in specs {
-        if !seen.insert(spec.key.as_str()) {
+        if !seen.insert(&*spec.key) {
             problems.push(format!("{kind} `{}` is there twice", spec.key));
         }
     }

@@ -264,7 +264,7 @@ macro_rules! changes {
         pub fn $remove(&self, $key: &str) -> bool {
             self.shared.change(|parts| {
                 let before = parts.$field.len();
-                parts.$field.retain(|(_, spec)| spec.key != $key);
+                parts.$field.retain(|(_, spec)| *spec.key != *$key);
                 parts.$field.len() != before
             })
         }

@@ -344,7 +344,7 @@ impl Source for Upstream {
     }
 
     fn has_effects(&self, tool: &str, hinted: bool) -> bool {
-        let configured = self.0.spec.effects.get(tool);
+        let configured = self.spec.effects.get(tool);
         configured.map_or(hinted, |effect| *effect == Effect::Effects)
     }
 
