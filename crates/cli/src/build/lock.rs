@@ -49,10 +49,10 @@ pub(crate) async fn follow_lock(lock: Lock, gateway: Arc<Gateway>) {
                 gateway.set_vetting(Some(Arc::new(Locked::new(pins, &lock))));
             }
             Ok(Ok(None)) => {
-                warn!(file = %lock.file.display(), "the lock file is gone; what it said stays in force")
+                warn!(file = %lock.file.display(), "the lock file is gone; what it said stays in force");
             }
             Ok(Err(error)) => {
-                warn!(%error, "the lock file changed and cannot be used; what it said before stays in force")
+                warn!(%error, "the lock file changed and cannot be used; what it said before stays in force");
             }
             // The runtime is going down.
             Err(_) => return,

@@ -529,7 +529,7 @@ fn only_real_changes_are_told() {
 
 struct NotEcho;
 
-impl catalog::Vetting for NotEcho {
+impl Vetting for NotEcho {
     fn vet(&self, _: &str, _: catalog::ItemKind, spec: &Spec) -> catalog::Verdict {
         if &*spec.key != "echo" {
             return catalog::Verdict::Offer;

@@ -92,11 +92,7 @@ fn of_output(output: Result<Payload, ToolError>, record: &Record, version: Proto
 
 /// Results of tasks pass the pipeline's check of output only here.
 fn promised(payload: Payload, record: &Record) -> Result<Payload, CallError> {
-    let Some(Ok(Some(schema))) = record
-        .tool
-        .as_deref()
-        .map(ferromcp_core::ToolEntry::output_schema)
-    else {
+    let Some(Ok(Some(schema))) = record.tool.as_deref().map(|tool| tool.output_schema()) else {
         return Ok(payload);
     };
     if payload.is_error() {
