@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::pins::{Change, Kind, Pin, Pins, ServerPins, Suspicion, What, suspicions};
 use ferromcp_config::Config;
 use ferromcp_core::SourceState;
-use ferromcp_lock::{Change, Kind, Pin, Pins, ServerPins, Suspicion, What, suspicions};
 use serde_json::json;
 
 use crate::args::Lock;

@@ -19,6 +19,7 @@ mod jwks;
 mod keys;
 mod lock;
 mod otlp;
+mod pins;
 mod serve;
 mod tenants;
 mod why;

@@ -39,11 +39,6 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        package: "ferromcp-lock",
-        may_use: &[],
-        must_not_know: NETWORK,
-    },
-    Layer {
         package: "ferromcp-tenancy",
         may_use: &[],
         must_not_know: NETWORK,

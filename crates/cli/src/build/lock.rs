@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::pins::{Kind, MAX_FILE, Pin, Pins};
 use ferromcp_config::{Config, Lock, OnUnlocked};
 use ferromcp_core::catalog::{ItemKind, Objection, Verdict, Vetting};
 use ferromcp_core::{Gateway, Spec};
-use ferromcp_lock::{Kind, MAX_FILE, Pin, Pins};
 use tracing::{info, warn};
 
 use crate::exit::Failure;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::canonical;
-use crate::file::{Pins, ServerPins, escaped, quoted};
-use crate::pin::{Kind, Pin};
+use super::canonical;
+use super::file::{Pins, ServerPins, escaped, quoted};
+use super::pin::{Kind, Pin};
 
 /// Most lines of one difference, and most characters of one value in it.
 const MAX_LINES: usize = 40;
@@ -14,20 +14,20 @@ const MAX_SHOWN: usize = 400;
 
 /// One difference between what is locked and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// Server id.
-    pub server: String,
+    pub(crate) server: String,
     /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The server's own name for it.
-    pub name: String,
+    pub(crate) name: String,
     /// What happened.
-    pub what: What,
+    pub(crate) what: What,
 }
 
 /// What happened to an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub(crate) enum What {
     /// It is there, and was not locked.
     Added,
     /// It was locked, and is not there.
@@ -38,7 +38,7 @@ pub enum What {
 
 impl What {
     /// The word for it.
-    pub const fn as_str(&self) -> &'static str {
+    pub(crate) const fn as_str(&self) -> &'static str {
         match self {
             Self::Added => "added",
             Self::Removed => "removed",
@@ -49,7 +49,7 @@ impl What {
 
 impl Pins {
     /// What differs in `found`, sorted by server, kind and name.
-    pub fn changes(&self, found: &Self) -> Vec<Change> {
+    pub(crate) fn changes(&self, found: &Self) -> Vec<Change> {
         let nothing = ServerPins::default();
         let servers: BTreeSet<_> = self.servers.keys().chain(found.servers.keys()).collect();
         let mut changes = Vec::new();
@@ -71,7 +71,7 @@ impl Pins {
     }
 
     /// Takes one change over from `found`.
-    pub fn accept(&mut self, change: &Change, found: &Self) {
+    pub(crate) fn accept(&mut self, change: &Change, found: &Self) {
         let server = self.servers.entry(change.server.clone()).or_default();
         let pins = server.of_mut(change.kind);
         match found.get(&change.server, change.kind, &change.name) {
@@ -106,7 +106,7 @@ fn compare(locked: &BTreeMap<String, Pin>, there: &BTreeMap<String, Pin>) -> Vec
 impl Pin {
     /// The difference between a locked definition and another: at most 40 lines, long values cut, nothing in it that does
     /// not print.
-    pub fn difference(&self, other: &Self) -> String {
+    pub(crate) fn difference(&self, other: &Self) -> String {
         let mut lines = Vec::new();
         walk("", Some(&self.definition), Some(&other.definition), &mut lines);
         let more = lines.len().saturating_sub(MAX_LINES);

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 
-use crate::canonical;
+use super::canonical;
 
 /// What is pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A tool.
     Tool,
     /// A prompt.
@@ -18,7 +18,7 @@ pub enum Kind {
 
 impl Kind {
     /// The word for it.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Tool => "tool",
             Self::Prompt => "prompt",
@@ -43,7 +43,7 @@ impl Kind {
 
 /// What a definition was: its pinned members, and their hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
+pub(crate) struct Pin {
     /// `sha256:` and 64 hexadecimal digits over the canonical text of `definition`.
     pub(crate) hash: String,
     pub(crate) definition: Value,
@@ -54,7 +54,7 @@ impl Pin {
     ///
     /// # Errors
     /// The text is no JSON object, or nested deeper than 127 levels.
-    pub fn of(kind: Kind, raw: &str) -> Result<Self, String> {
+    pub(crate) fn of(kind: Kind, raw: &str) -> Result<Self, String> {
         let all: Map<String, Value> = serde_json::from_str(raw).map_err(|e| e.to_string())?;
         let pinned = all
             .into_iter()
@@ -70,13 +70,8 @@ impl Pin {
     }
 
     /// `sha256:` and 64 hexadecimal digits.
-    pub fn hash(&self) -> &str {
+    pub(crate) fn hash(&self) -> &str {
         &self.hash
-    }
-
-    /// The pinned members.
-    pub fn definition(&self) -> &Value {
-        &self.definition
     }
 }
 

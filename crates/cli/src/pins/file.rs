@@ -7,21 +7,21 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::pin::{Kind, Pin};
-use crate::suspicion::is_invisible;
+use super::pin::{Kind, Pin};
+use super::suspicion::is_invisible;
 
 /// Largest lock file, in bytes.
-pub const MAX_FILE: u64 = 64 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 const FORMAT: &str = "ferromcp-lock/1";
 
 /// What is wrong with a lock file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockError {
+pub(crate) struct LockError {
     /// In words.
-    pub message: String,
+    pub(crate) message: String,
     /// Line and column, from 1, where the text itself is wrong.
-    pub place: Option<(usize, usize)>,
+    pub(crate) place: Option<(usize, usize)>,
 }
 
 impl fmt::Display for LockError {
@@ -37,23 +37,23 @@ impl std::error::Error for LockError {}
 
 /// The pins of all servers, by server id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pins {
+pub(crate) struct Pins {
     /// By server id.
-    pub servers: BTreeMap<String, ServerPins>,
+    pub(crate) servers: BTreeMap<String, ServerPins>,
 }
 
 /// The pins of one server, by the server's own names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerPins {
+pub(crate) struct ServerPins {
     /// Tools.
-    pub tools: BTreeMap<String, Pin>,
+    pub(crate) tools: BTreeMap<String, Pin>,
     /// Prompts.
-    pub prompts: BTreeMap<String, Pin>,
+    pub(crate) prompts: BTreeMap<String, Pin>,
 }
 
 impl ServerPins {
     /// The pins of a kind.
-    pub fn of(&self, kind: Kind) -> &BTreeMap<String, Pin> {
+    pub(crate) fn of(&self, kind: Kind) -> &BTreeMap<String, Pin> {
         match kind {
             Kind::Tool => &self.tools,
             Kind::Prompt => &self.prompts,
@@ -61,7 +61,7 @@ impl ServerPins {
     }
 
     /// The same, to change them.
-    pub fn of_mut(&mut self, kind: Kind) -> &mut BTreeMap<String, Pin> {
+    pub(crate) fn of_mut(&mut self, kind: Kind) -> &mut BTreeMap<String, Pin> {
         match kind {
             Kind::Tool => &mut self.tools,
             Kind::Prompt => &mut self.prompts,
@@ -71,7 +71,7 @@ impl ServerPins {
 
 impl Pins {
     /// The pin of one item.
-    pub fn get(&self, server: &str, kind: Kind, name: &str) -> Option<&Pin> {
+    pub(crate) fn get(&self, server: &str, kind: Kind, name: &str) -> Option<&Pin> {
         self.servers.get(server)?.of(kind).get(name)
     }
 
@@ -80,7 +80,7 @@ impl Pins {
     /// # Errors
     /// The text is larger than [`MAX_FILE`], no lock file, has a member twice or one that is unknown, or a hash that does
     /// not belong to its definition (then the file was edited by hand, or merged badly).
-    pub fn parse(text: &str) -> Result<Self, LockError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LockError> {
         if text.len() as u64 > MAX_FILE {
             return Err(whole(format!("the lock file is larger than {MAX_FILE} bytes")));
         }
@@ -111,7 +111,7 @@ impl Pins {
     }
 
     /// The text of the lock file. The same pins have the same text.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut out = format!("{{\n  \"format\": \"{FORMAT}\",\n  \"servers\": {{");
         let mut servers = Commas::default();
         for (server, pins) in &self.servers {
@@ -245,7 +245,7 @@ fn pretty(value: &Value, indent: usize, out: &mut String) {
             out.push(']');
         }
         Value::String(text) => out.push_str(&quoted(text)),
-        other => out.push_str(&crate::canonical::text(other)),
+        other => out.push_str(&super::canonical::text(other)),
     }
 }
 

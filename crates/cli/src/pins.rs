@@ -6,7 +6,6 @@
 //! Must not know: servers, the catalog, configuration, files on disk. It turns text into data and back.
 //!
 //! Start reading at [`Pin`], then `file.rs`.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod canonical;
 mod diff;
@@ -14,10 +13,10 @@ mod file;
 mod pin;
 mod suspicion;
 
-pub use diff::{Change, What};
-pub use file::{LockError, MAX_FILE, Pins, ServerPins};
-pub use pin::{Kind, Pin};
-pub use suspicion::{Suspicion, suspicions};
+pub(crate) use diff::{Change, What};
+pub(crate) use file::{MAX_FILE, Pins, ServerPins};
+pub(crate) use pin::{Kind, Pin};
+pub(crate) use suspicion::{Suspicion, suspicions};
 
 #[cfg(test)]
 mod tests;

@@ -4,20 +4,20 @@
 
 use serde_json::Value;
 
-use crate::file::quoted;
-use crate::pin::{Kind, Pin};
+use super::file::quoted;
+use super::pin::{Kind, Pin};
 
 /// One thing that a person should look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suspicion {
+pub(crate) struct Suspicion {
     /// Rule id, as in `suspicious.instructions`.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// What the rule looks for, in words.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// JSON pointer into the definition.
-    pub pointer: String,
+    pub(crate) pointer: String,
     /// The place and a little around it; what does not print is escaped.
-    pub shown: String,
+    pub(crate) shown: String,
 }
 
 /// Most findings of one definition.
@@ -139,7 +139,7 @@ const PHRASES: &[Phrases] = &[
 
 /// Looks at every text of the definition, the names of members among them. `others`: names of other tools, which a
 /// description should not speak of; names shorter than 5 characters, or without a separator, are words and do not count.
-pub fn suspicions(kind: Kind, pin: &Pin, others: &[&str]) -> Vec<Suspicion> {
+pub(crate) fn suspicions(kind: Kind, pin: &Pin, others: &[&str]) -> Vec<Suspicion> {
     let own = pin
         .definition
         .get("name")
