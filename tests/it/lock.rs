@@ -7,10 +7,12 @@ use tempfile::TempDir;
 
 use crate::support::{Served, Session, directory_with, eventually, ferromcp, finish, names, text};
 
-/// Lists what a file says; `turn` reads the file anew and says five times that the list changed.
+/// Starts when nothing says to wait. Lists what a file says; `turn` reads the file anew and says five times that the list changed.
 const SERVER: &str = r#"
-import json, sys
+import json, os, sys, time
 FILE = sys.argv[1]
+while os.path.exists(FILE + ".wait"):
+    time.sleep(0.01)
 def tools():
     with open(FILE) as file:
         return json.load(file)
@@ -128,15 +130,12 @@ fn drift_in_the_middle_of_a_session_quarantines_that_tool_alone_and_is_told_once
         (0, Some(true), Some(3)),
         "{report}"
     );
+    // The session is there before the server, so that it hears of the first list too: one.
+    std::fs::write(rig.path("tools.json.wait"), "").unwrap();
     let mut session = rig.session();
+    assert!(listed(&mut session).is_empty());
+    std::fs::remove_file(rig.path("tools.json.wait")).unwrap();
     until_listed(&mut session, &["s__turn", "s__add", "s__sub"]);
-    let changed = |session: &Session| {
-        let all = session.process.stdout.all();
-        all.iter()
-            .filter(|line| line.contains("notifications/tools/list_changed"))
-            .count()
-    };
-    let before = changed(&session);
 
     rig.tools(&[
         tool("turn", "Turns."),
@@ -170,15 +169,20 @@ fn drift_in_the_middle_of_a_session_quarantines_that_tool_alone_and_is_told_once
     ]);
     call(&mut session, "s__turn");
     until_listed(&mut session, &["s__turn", "s__add", "s__sub"]);
-    eventually("both changes are told", || {
-        (changed(&session) == before + 2).then_some(())
-    });
     call(&mut session, "s__turn");
     assert_eq!(text(&call(&mut session, "s__add")["result"]), "ran add");
+    let told = |line: &str| line.contains("notifications/tools/list_changed");
+    let mut count = 0;
+    session.process.stdout.wait(|line| {
+        count += usize::from(told(line));
+        (count == 3).then_some(())
+    });
+    session.process.close_input();
+    let all = session.process.stdout.all();
+    let count = all.iter().filter(|line| told(line)).count();
     assert_eq!(
-        changed(&session),
-        before + 2,
-        "one notification for each real change"
+        count, 3,
+        "one for the first list and one for each real change: {all:#?}"
     );
 }
 
