@@ -107,20 +107,6 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         needs
     };
     match path {
-        [
-            "servers",
-            _,
-            list @ ("tools" | "prompts"),
-            "overrides",
-            _,
-            "hidden",
-        ] => {
-            let list = if *list == "tools" { "tools" } else { "prompts" };
-            vec![
-                (vec!["servers", "id", "command"], "base"),
-                (vec!["servers", "id", list, "overrides", "id", "title"], "T"),
-            ]
-        }
         ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
         ["servers", _, "command" | "url"] => vec![],
         ["servers", _, "pool", "idle"] => vec![

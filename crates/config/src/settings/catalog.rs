@@ -79,7 +79,7 @@ static OVERRIDE: Object = Object {
         field(
             "hidden",
             Kind::Bool,
-            Value("false"),
+            Words("it is offered"),
             "Neither list it nor let it be called.",
         ),
     ],
