@@ -17,7 +17,7 @@ use crate::through::{self, Way};
 use crate::{Outcome, suite, workspace};
 
 pub(crate) const HELP: &str = "\
-cargo xtask conformance [--suite NAME] [--scenario NAME] [--url URL | --through WAY] [--release] [--no-build]
+cargo xtask conformance [--client] [--suite NAME] [--scenario NAME] [--url URL | --through WAY] [--release] [--no-build]
 
 Runs @modelcontextprotocol/conformance against the fixture (cargo run -p ferromcp --example conformance), which
 it builds, starts on a free port and stops. Suites: `0.1` (version 0.1.16, all scenarios), `2025-11-25` and
@@ -27,8 +27,26 @@ scenarios that apply). Warnings are failures. Known failures stand in tests/conf
 --url tests a server that runs already, in place of the fixture. --through puts the gateway in front of the fixture,
 which it speaks to in one era over one transport: legacy-stdio, legacy-http, modern-stdio, modern-http, or all of
 them; what the protocol makes impossible stands in tests/conformance/through-legacy.yml and through-modern.yml.
+--client runs the client suites of the same names instead, against our upstream client (cargo run -p ferromcp-upstream
+--example conformance-client).
 --release builds the fixture with optimisation;
 --no-build uses it as it was built last.";
+
+/// What is under test.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Client,
+}
+
+impl Side {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
 
 const SUITES: &[(&str, &str, &[&str])] = &[
     ("0.1", "conformance-0-1", &["--suite", "all"]),
@@ -45,6 +63,13 @@ pub(crate) struct Selection {
     url: Option<String>,
     through: Option<String>,
     release: bool,
+    client: bool,
+}
+
+impl Selection {
+    fn side(&self) -> Side {
+        if self.client { Side::Client } else { Side::Server }
+    }
 }
 
 pub(crate) fn main(arguments: &[String]) -> Outcome {
@@ -59,6 +84,10 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
             }
             "--no-build" => {
                 build = false;
+                continue;
+            }
+            "--client" => {
+                selection.client = true;
                 continue;
             }
             "--suite" => &mut selection.suite,
@@ -83,32 +112,50 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     {
         return Err(format!("no suite `{name}`: 0.1, 2025-11-25, 2026-07-28"));
     }
+    if selection.client && (selection.url.is_some() || selection.through.is_some()) {
+        return Err("--url and --through are about servers, and --client is not".to_owned());
+    }
     let tools = install()?;
     if build && selection.url.is_none() {
-        build_fixture(selection.release)?;
+        build_program(&selection)?;
     }
     conclude(&suites(&tools, &selection)?)
 }
 
-fn build_fixture(release: bool) -> Outcome {
-    if !release {
-        return suite::build();
-    }
+fn build_program(selection: &Selection) -> Outcome {
+    let (package, example) = match selection.side() {
+        Side::Server if !selection.release => return suite::build(),
+        Side::Server => ("ferromcp", "conformance"),
+        Side::Client => ("ferromcp-upstream", "conformance-client"),
+    };
     let mut build = workspace::cargo();
     build.args([
         "build",
-        "--release",
         "--package",
-        "ferromcp",
+        package,
         "--all-features",
         "--example",
-        "conformance",
+        example,
     ]);
+    if selection.release {
+        build.arg("--release");
+    }
     crate::process::run(&mut build)
 }
 
+/// The suites of both sides.
+pub(crate) fn everything(tools: &Tools) -> Result<Vec<Suite>, String> {
+    let mut all = suites(tools, &Selection::default())?;
+    let client = Selection {
+        client: true,
+        ..Selection::default()
+    };
+    all.extend(suites(tools, &client)?);
+    Ok(all)
+}
+
 /// Runs the selected suites; everything but `--through` by default.
-pub(crate) fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>, String> {
+fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>, String> {
     let Some(wanted) = &selection.through else {
         return suites_of(tools, selection, EXPECTED_FAILURES, None);
     };
@@ -137,7 +184,7 @@ fn suites_of(
 ) -> Result<Vec<Suite>, String> {
     let path = workspace::root().join(file);
     let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {file}: {error}"))?;
-    let mut expected = Expected::parse(&text)?;
+    let mut expected = Expected::parse(&text, selection.side())?;
     let mut suites = Vec::new();
     // The oldest suite has nothing that the others do not have as well.
     let all = SUITES.iter().filter(|(name, ..)| way.is_none() || *name != "0.1");
@@ -179,9 +226,11 @@ fn run_suite(
     expected: &mut Expected,
 ) -> Result<Suite, String> {
     let target = workspace::target_directory()?;
-    let name = &match way {
-        Some(way) => format!("{name} through {}", way.name),
-        None => name.to_owned(),
+    let side = selection.side();
+    let name = &match (way, side) {
+        (Some(way), _) => format!("{name} through {}", way.name),
+        (None, Side::Client) => format!("client {name}"),
+        (None, Side::Server) => name.to_owned(),
     };
     let results = target.join(format!("conformance-{}", name.replace(' ', "-")));
     if results.exists() {
@@ -189,23 +238,28 @@ fn run_suite(
             .map_err(|error| format!("cannot empty {}: {error}", results.display()))?;
     }
     let program = tools.module(&format!("{package}/dist/index.js"));
-    let fixture = if selection.url.is_none() {
+    let fixture = if side == Side::Server && selection.url.is_none() {
         Some(Fixture::start(&target, selection.release, way)?)
     } else {
         None
-    };
-    let url = match (&selection.url, &fixture) {
-        (Some(url), _) => url.clone(),
-        (None, Some(fixture)) => fixture.url.clone(),
-        (None, None) => return Err("neither a fixture nor --url".to_owned()),
     };
     let started = Instant::now();
     let mut command = Command::new(&tools.node);
     command
         .current_dir(&target)
         .arg(&program)
-        .args(["server", "--url", &url, "--output-dir"])
+        .args([side.word(), "--output-dir"])
         .arg(&results);
+    match (side, &selection.url, &fixture) {
+        (Side::Server, Some(url), _) => command.args(["--url", url]),
+        (Side::Server, None, Some(fixture)) => command.args(["--url", &fixture.url]),
+        (Side::Server, None, None) => return Err("neither a fixture nor --url".to_owned()),
+        (Side::Client, ..) => {
+            let profile = if selection.release { "release" } else { "debug" };
+            let client = target.join(profile).join("examples/conformance-client");
+            command.arg("--command").arg(client)
+        }
+    };
     let wanted = match &selection.scenario {
         Some(scenario) => {
             command.args(["--scenario", scenario]);
@@ -216,7 +270,7 @@ fn run_suite(
         }
         None => {
             command.args(options);
-            listed(tools, &program, options)?
+            listed(tools, &program, options, side)?
         }
     };
     let finished = capture(&mut command, LIMIT, selection.scenario.is_some())?;
@@ -298,18 +352,18 @@ impl Fixture {
     }
 }
 
-/// The server scenarios that a run with `options` has to leave results of, by the suite's own list.
-fn listed(tools: &Tools, program: &Path, options: &[&str]) -> Result<BTreeSet<String>, String> {
+/// The scenarios of a side that a run with `options` has to leave results of, by the suite's own list.
+fn listed(tools: &Tools, program: &Path, options: &[&str], side: Side) -> Result<BTreeSet<String>, String> {
     let mut command = Command::new(&tools.node);
     command.arg(program).arg("list");
     if options[0] == "--requirements" {
         command.args(options)
     } else {
-        command.arg("--server")
+        command.arg(format!("--{}", side.word()))
     };
     let finished = capture(&mut command, Duration::from_secs(60), false)?;
     let text: Vec<&str> = finished.lines.iter().map(|line| line.text.as_str()).collect();
-    let names = scenarios_in(&text);
+    let names = scenarios_in(&text, side);
     if names.is_empty() {
         Err(format!("{} lists no scenario", program.display()))
     } else {
@@ -317,19 +371,24 @@ fn listed(tools: &Tools, program: &Path, options: &[&str]) -> Result<BTreeSet<St
     }
 }
 
-/// Reads the suite's list: names under "Server scenarios", and those marked `[server]` among the unscored.
-fn scenarios_in(lines: &[&str]) -> BTreeSet<String> {
+/// Reads the suite's list: names under "Server scenarios", and those marked `[server]` among the unscored; or those of
+/// clients.
+fn scenarios_in(lines: &[&str], side: Side) -> BTreeSet<String> {
+    let (head, mark) = match side {
+        Side::Server => ("Server scenarios", "[server]"),
+        Side::Client => ("Client scenarios", "[client]"),
+    };
     let mut names = BTreeSet::new();
-    let mut server = false;
+    let mut ours = false;
     for line in lines {
         if !line.starts_with(' ') && !line.is_empty() {
-            server = line.starts_with("Server scenarios");
+            ours = line.starts_with(head);
         }
         let Some(entry) = line.trim_start().strip_prefix("- ") else {
             continue;
         };
         let name = entry.split(' ').next().unwrap_or(entry);
-        if server || entry.ends_with("[server]") {
+        if ours || entry.ends_with(mark) {
             names.insert(name.to_owned());
         }
     }
@@ -344,17 +403,8 @@ fn judge(
     expected: &mut Expected,
 ) -> Result<(), String> {
     let mut missing = wanted.clone();
-    let mut directories: Vec<PathBuf> = std::fs::read_dir(results)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    directories.sort();
-    for directory in directories {
+    for (scenario, directory) in result_directories(results) {
         let file = directory.join("checks.json");
-        let name = directory
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let scenario = scenario_of(&name).to_owned();
         let checks: Vec<Value> = std::fs::read(&file)
             .map_err(|error| error.to_string())
             .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
@@ -366,6 +416,33 @@ fn judge(
         suite.fail(scenario, "the suite lists it but left no result: did it run?");
     }
     Ok(())
+}
+
+/// Scenarios and their directories. Names of scenarios may have slashes, which make directories in directories.
+fn result_directories(results: &Path) -> Vec<(String, PathBuf)> {
+    let list = |path: &Path| -> Vec<PathBuf> {
+        let entries =
+            std::fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
+        entries.unwrap_or_default()
+    };
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let mut found = Vec::new();
+    for directory in list(results) {
+        let group = name(&directory);
+        if directory.is_dir() && scenario_of(&group) == group {
+            for inner in list(&directory) {
+                found.push((format!("{group}/{}", scenario_of(&name(&inner))), inner));
+            }
+        } else {
+            found.push((scenario_of(&group).to_owned(), directory));
+        }
+    }
+    found.sort();
+    found
 }
 
 fn judge_scenario(suite: &mut Suite, scenario: &str, checks: &[Value], expected: &mut Expected) {
@@ -413,21 +490,21 @@ struct Expected {
 }
 
 impl Expected {
-    /// Reads the `server:` list of the file: `server: []`, or one `- entry` a line.
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the list of one side: `server: []`, or one `- entry` a line.
+    fn parse(text: &str, side: Side) -> Result<Self, String> {
         let mut entries = Vec::new();
-        let mut server = false;
+        let mut ours = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.split(" #").next().unwrap_or(line).trim_end();
             if line.trim_start().starts_with('#') || line.is_empty() {
                 continue;
             }
             if let Some(entry) = line.trim_start().strip_prefix("- ") {
-                if server {
+                if ours {
                     entries.push((entry.trim().to_owned(), false));
                 }
             } else if let Some((key, value)) = line.split_once(':') {
-                server = key == "server";
+                ours = key == side.word();
                 if !matches!(value.trim(), "" | "[]") {
                     return Err(format!(
                         "{EXPECTED_FAILURES}:{}: write one `- entry` a line",
@@ -472,7 +549,11 @@ mod tests {
 
     #[test]
     fn a_warning_fails_and_an_expected_failure_does_not() {
-        let mut expected = Expected::parse("server:\n  - known:one # why\n  - stale\nclient: []\n").unwrap();
+        let mut expected = Expected::parse(
+            "server:\n  - known:one # why\n  - stale\nclient:\n  - other\n",
+            Side::Server,
+        )
+        .unwrap();
         let mut suite = Suite::new("s");
         judge_scenario(
             &mut suite,
@@ -525,15 +606,19 @@ mod tests {
             "    - dpop [client]",
         ];
         assert_eq!(
-            scenarios_in(&list).into_iter().collect::<Vec<_>>(),
+            scenarios_in(&list, Side::Server).into_iter().collect::<Vec<_>>(),
             ["caching", "ping"]
+        );
+        assert_eq!(
+            scenarios_in(&list, Side::Client).into_iter().collect::<Vec<_>>(),
+            ["dpop", "initialize"]
         );
     }
 
     #[test]
     fn a_scenario_without_a_result_has_failed() {
         let mut suite = Suite::new("s");
-        let mut expected = Expected::parse("server: []\n").unwrap();
+        let mut expected = Expected::parse("server: []\n", Side::Server).unwrap();
         let wanted = BTreeSet::from(["ping".to_owned()]);
         judge(&mut suite, Path::new("no/such/directory"), &wanted, &mut expected).unwrap();
         assert_eq!(suite.failures.len(), 1);
@@ -541,7 +626,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_list_names_its_line() {
-        let error = Expected::parse("# fine\nserver: [a, b]\n")
+        let error = Expected::parse("# fine\nserver: [a, b]\n", Side::Server)
             .map(|_| ())
             .unwrap_err();
         assert!(error.contains("expected-failures.yml:2"), "{error}");

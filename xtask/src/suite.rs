@@ -36,7 +36,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     if !quick {
         suites.push(doctests()?);
         suites.extend(peers::suites(&tools, None)?);
-        suites.extend(conformance::suites(&tools, &conformance::Selection::default())?);
+        suites.extend(conformance::everything(&tools)?);
     }
     conclude(&suites)
 }

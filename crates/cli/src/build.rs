@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod audit;
+mod http;
 mod lock;
 mod patterns;
 
@@ -184,6 +185,7 @@ fn upstream(
             for (name, value) in &endpoint.headers {
                 spec = spec.header(name, value.expose());
             }
+            http::settle(&mut spec, endpoint);
             TransportSpec::Http(spec)
         }
     };

@@ -7,6 +7,7 @@ mod catalog;
 mod limits;
 mod patterns;
 pub(crate) mod tenants;
+mod upstream_http;
 mod workers;
 
 use std::collections::HashMap;
@@ -388,7 +389,7 @@ fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Optio
             );
             return None;
         }
-        (Some(_), None) => (true, ["headers"].as_slice()),
+        (Some(_), None) => (true, ["headers", "tls", "auth"].as_slice()),
         (None, Some(_)) => (false, ["args", "env", "cwd", "limits"].as_slice()),
     };
     let (key, other) = if stdio {
@@ -396,6 +397,7 @@ fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Optio
     } else {
         ("url", "command")
     };
+    let sse = word.as_ref().is_some_and(|(word, _)| *word == "sse");
     if let Some((word, span)) = word
         && (word == "stdio") != stdio
     {
@@ -405,7 +407,7 @@ fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Optio
                 .expected(if stdio {
                     "`type: stdio`, or no `type`"
                 } else {
-                    "`type: http`, or no `type`"
+                    "`type: http` or `type: sse`, or no `type`"
                 }),
         );
     }
@@ -418,7 +420,7 @@ fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Optio
     if stdio {
         stdio_transport(fields)
     } else {
-        http_transport(fields, problems)
+        http_transport(fields, sse, problems)
     }
 }
 
@@ -443,8 +445,24 @@ fn stdio_transport(fields: &mut Fields) -> Option<Transport> {
     }))
 }
 
-fn http_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Transport> {
-    endpoint(fields, "url", problems).map(Transport::Http)
+fn http_transport(fields: &mut Fields, sse: bool, problems: &mut Problems) -> Option<Transport> {
+    let (tls, auth) = (fields.object("tls"), fields.object("auth"));
+    let authorization = fields.span("headers");
+    let endpoint = endpoint(fields, "url", problems);
+    let sets_it = endpoint.as_ref().is_some_and(|endpoint| {
+        let mut names = endpoint.headers.iter().map(|(name, _)| name);
+        names.any(|name| name.eq_ignore_ascii_case("authorization"))
+    });
+    let oauth = auth.and_then(|auth| {
+        upstream_http::oauth(auth, &fields.path, authorization.filter(|_| sets_it), problems)
+    });
+    let mut endpoint = endpoint?;
+    endpoint.sse = sse;
+    endpoint.tls = tls
+        .map(|tls| upstream_http::tls(tls, endpoint.url.scheme() == "https", problems))
+        .unwrap_or_default();
+    endpoint.oauth = oauth.map(Box::new);
+    Some(Transport::Http(endpoint))
 }
 
 /// The URL in `key`, and `headers`.
@@ -482,6 +500,9 @@ fn endpoint(fields: &mut Fields, key: &str, problems: &mut Problems) -> Option<E
         }
     };
     Some(Endpoint {
+        sse: false,
+        tls: Default::default(),
+        oauth: None,
         url: *url,
         shown,
         headers: secrets(headers),

@@ -41,11 +41,12 @@ mod tests;
 pub use document::DocumentProblem;
 pub use import::{Imported, Note, import};
 pub use model::{
-    AccessList, ActsFor, Admin, Anonymous, Audit, AuditLog, AuditOtlp, Auth, Builtin, ByteRate, Command,
-    Config, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits,
-    Listen, Lock, Log, LogFormat, LogLevel, OnError, OnFull, OnUnlocked, OutputRedaction, Override,
-    PatternAction, PatternExemption, Patterns, PoolSettings, Quotas, Rate, ResourceLimits, Sessions, SignKey,
-    Supervisor, Tenant, ToolFilter, Transport, Upstream, Validation,
+    AccessList, ActsFor, Admin, Anonymous, AssertionSource, Audit, AuditLog, AuditOtlp, Auth, Builtin,
+    ByteRate, Command, Config, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep,
+    KeyHash, Limits, Listen, Lock, Log, LogFormat, LogLevel, OAuth, OAuthMethod, OnError, OnFull, OnUnlocked,
+    OutputRedaction, Override, PatternAction, PatternExemption, Patterns, PoolSettings, Quotas, Rate,
+    ResourceLimits, Sessions, SignKey, Supervisor, Tenant, ToolFilter, Transport, Upstream, UpstreamTls,
+    Validation,
 };
 pub use problem::{ConfigError, Problem};
 pub use reference::reference_markdown;

@@ -5,6 +5,7 @@ mod audit;
 mod limits;
 mod patterns;
 mod tenants;
+mod upstream_http;
 mod workers;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +21,7 @@ pub use audit::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
+pub use upstream_http::{AssertionSource, OAuth, OAuthMethod, UpstreamTls};
 pub use workers::{Effect, PoolSettings, ResourceLimits};
 
 /// A whole configuration. [`Config::default`] is what an empty file means.
@@ -183,6 +185,12 @@ pub struct Endpoint {
     pub url: Url,
     /// The URL for logs: references unresolved, and without the query.
     pub shown: String,
+    /// It only has HTTP+SSE, the transport of 2024-11-05.
+    pub sse: bool,
+    /// Certificates.
+    pub tls: UpstreamTls,
+    /// How to get access tokens.
+    pub oauth: Option<Box<OAuth>>,
     /// Headers to send with every request; names are valid and unique without regard to case, values are visible ASCII.
     pub headers: Vec<(String, Secret)>,
 }
@@ -461,6 +469,9 @@ impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Endpoint")
             .field("url", &self.shown)
+            .field("sse", &self.sse)
+            .field("tls", &self.tls)
+            .field("oauth", &self.oauth)
             .field("headers", &self.headers)
             .finish()
     }

@@ -10,6 +10,7 @@ mod catalog;
 mod limits;
 mod patterns;
 pub(crate) mod tenants;
+mod upstream_http;
 mod workers;
 
 use std::time::Duration;
@@ -234,20 +235,10 @@ pub(crate) static UPSTREAM: Object = Object {
     fields: &[
         field(
             "type",
-            Kind::Choice(&[
-                word("stdio"),
-                word("http"),
-                word("streamable-http"),
-                Choice {
-                    word: "sse",
-                    refused: Some(
-                        "the HTTP+SSE transport of 2024-11-05 is not supported as an upstream yet: most such servers also offer \
-                         Streamable HTTP, often under /mcp (`type: http`)",
-                    ),
-                },
-            ]),
+            Kind::Choice(&[word("stdio"), word("http"), word("streamable-http"), word("sse")]),
             Words("`stdio` with `command`, `http` with `url`"),
-            "Transport; `streamable-http` is another word for `http`. It must fit `command` or `url`.",
+            "Transport; `streamable-http` is another word for `http`, which also finds servers that only have HTTP+SSE, the \
+             transport of 2024-11-05 (`sse`). It must fit `command` or `url`.",
         ),
         field(
             "command",
@@ -287,7 +278,7 @@ pub(crate) static UPSTREAM: Object = Object {
             "url",
             text(Form::Url),
             Words("required, or `command`"),
-            "Streamable HTTP endpoint of a running server.",
+            "Endpoint of a running server: Streamable HTTP, or the event stream of HTTP+SSE.",
         ),
         field(
             "headers",
@@ -298,6 +289,18 @@ pub(crate) static UPSTREAM: Object = Object {
             },
             Value("{}"),
             "HTTP headers sent with every request to `url`.",
+        ),
+        field(
+            "tls",
+            Kind::Object(&upstream_http::TLS),
+            Group,
+            "Certificates for `url`.",
+        ),
+        field(
+            "auth",
+            Kind::Object(&upstream_http::AUTH),
+            Group,
+            "Access tokens for `url`.",
         ),
         field(
             "disabled",

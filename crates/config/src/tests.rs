@@ -107,6 +107,28 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         needs
     };
     match path {
+        ["servers", _, "tls", "ca"] => vec![(vec!["servers", "id", "url"], "\"https://localhost\"")],
+        ["servers", _, "tls", other] => {
+            let other = if *other == "key" { "cert" } else { "key" };
+            vec![
+                (vec!["servers", "id", "url"], "\"https://localhost\""),
+                (vec!["servers", "id", "tls", other], "sample"),
+            ]
+        }
+        ["servers", _, "auth", "oauth", key] => {
+            let (id, secret) = (
+                vec!["servers", "id", "auth", "oauth", "client_id"],
+                ["client_secret", "private_key"],
+            );
+            let mut needs = vec![(vec!["servers", "id", "url"], "\"http://localhost\"")];
+            if *key != "client_id" {
+                needs.push((id, "base"));
+            }
+            for secret in secret.into_iter().filter(|secret| secret != key) {
+                needs.push((vec!["servers", "id", "auth", "oauth", secret], "sample"));
+            }
+            needs
+        }
         ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
         ["servers", _, "command" | "url"] => vec![],
         ["servers", _, "pool", "idle"] => vec![
@@ -221,7 +243,10 @@ fn load(text: &str) -> Config {
 fn is_required(path: &[&str]) -> bool {
     matches!(
         path,
-        ["auth", "jwt", "issuer" | "audience" | "jwks" | "secret"] | ["admin", "keys" | "store"]
+        ["auth", "jwt", "issuer" | "audience" | "jwks" | "secret"]
+            | ["servers", _, "auth", "oauth", "client_id"]
+            | ["servers", _, "tls", "cert" | "key"]
+            | ["admin", "keys" | "store"]
     )
 }
 

@@ -118,11 +118,14 @@ fn transport_code(error: &TransportError) -> ErrorCode {
         TransportError::Spawn(_)
         | TransportError::Closed { .. }
         | TransportError::Connect { .. }
+        | TransportError::Auth { .. }
         | TransportError::Broken { .. } => ErrorCode::Unavailable,
         TransportError::Timeout { .. } => ErrorCode::Timeout,
         TransportError::Config { .. }
         | TransportError::TooLarge { .. }
         | TransportError::Redirect { .. }
+        | TransportError::NoStream { .. }
+        | TransportError::Status { .. }
         | TransportError::Event { .. } => ErrorCode::UpstreamError,
     }
 }
@@ -157,7 +160,7 @@ impl fmt::Display for Fault {
                 }
                 if matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
                     f.write_str(
-                        ": it does not accept our credentials; check `headers`, usually `Authorization`",
+                        ": it does not accept our credentials; check `headers`, usually `Authorization`, or `auth`",
                     )?;
                 }
                 if !text.is_empty() {

@@ -1,7 +1,7 @@
 //! Upstream MCP servers as sources of a gateway: a client of both eras over child processes and Streamable HTTP.
 //!
 //! Owns: the client side of both transports ([`transport`]), finding out the era, handshakes, reading lists, the raw
-//! relay of calls, progress, logs and cancellation, subscriptions to changes, and restarting what broke.
+//! relay of calls, progress, logs and cancellation, subscriptions to changes, tokens for servers ([`auth`]), and restarting what broke.
 //!
 //! Must not know: tenants' rules, the doors, configuration files.
 //!
@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod ask;
+pub mod auth;
 mod breaker;
 mod converse;
 mod driver;

@@ -26,6 +26,8 @@ use crate::opening::{self, Opened, Unopened};
 use crate::pool::Seat;
 use crate::session::Session;
 use crate::spec::TransportSpec;
+use crate::transport::TransportError;
+use crate::transport::http::HttpKind;
 use crate::upstream::{Offer, Upstream};
 
 /// Changes within this time are one change.
@@ -152,10 +154,28 @@ async fn open(
     cancel: &CancellationToken,
 ) -> Result<(Link, Opened), Option<String>> {
     let mut era = upstream.era();
+    let mut events =
+        matches!(&upstream.spec.transport, TransportSpec::Http(spec) if spec.kind == HttpKind::Events);
+    // Why Streamable HTTP did not work.
+    let mut refused: Option<Fault> = None;
     loop {
-        let link = connect(upstream, ear)
-            .await
-            .map_err(|fault| Some(fault.to_string()))?;
+        let link = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(None),
+            link = connect(upstream, ear, events) => link,
+        };
+        let link = link.map_err(|fault| {
+            let fault = match (fault, refused.take()) {
+                (Fault::Transport(TransportError::NoStream { .. }), Some(first)) => {
+                    opening::no_transport(first)
+                }
+                (fault, _) => fault,
+            };
+            Some(fault.to_string())
+        })?;
+        if events {
+            era = Some(Era::Legacy);
+        }
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(None),
@@ -171,6 +191,12 @@ async fn open(
                 era = Some(Era::Legacy);
                 link.close().await;
             }
+            Ok(Err(Unopened::OldTransport(fault))) => {
+                link.close().await;
+                debug!(target: "ferromcp::server", server = %ear.name, %fault, "no Streamable HTTP; trying HTTP+SSE");
+                events = true;
+                refused = Some(fault);
+            }
             Ok(Err(Unopened::Failed(fault))) => {
                 upstream.set_era(None);
                 link.close().await;
@@ -184,12 +210,15 @@ async fn open(
     }
 }
 
-async fn connect(upstream: &Upstream, ear: &Arc<Ear>) -> Result<Link, Fault> {
+/// `events`: over HTTP+SSE, if it is HTTP.
+async fn connect(upstream: &Upstream, ear: &Arc<Ear>, events: bool) -> Result<Link, Fault> {
+    let time = upstream.spec.start_timeout;
     Ok(match &upstream.spec.transport {
         TransportSpec::Stdio(spec) => Link::Stdio(StdioLink::connect(spec.clone(), Arc::clone(ear)).await?),
-        TransportSpec::Http(spec) => {
-            Link::Http(HttpLink::new(spec, Arc::clone(ear), upstream.spec.start_timeout)?)
+        TransportSpec::Http(spec) if events => {
+            Link::Stdio(StdioLink::connect_events(spec, Arc::clone(ear), time).await?)
         }
+        TransportSpec::Http(spec) => Link::Http(HttpLink::new(spec, Arc::clone(ear), time)?),
     })
 }
 

@@ -2,6 +2,7 @@
 //! what the methods mean.
 
 pub(crate) mod http;
+mod pipe;
 pub(crate) mod slot;
 pub(crate) mod stdio;
 
@@ -86,7 +87,7 @@ impl Link {
     /// The process at the other end, if it is a child of ours.
     pub(crate) fn pid(&self) -> Option<u32> {
         match self {
-            Self::Stdio(link) => Some(link.pid()),
+            Self::Stdio(link) => link.pid(),
             Self::Http(_) => None,
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Opened {
 pub(crate) enum Unopened {
     /// The child did not survive the probe: start it again and speak the legacy dialect.
     AgainLegacy,
+    /// It takes no POST at its address, as servers of the oldest kind: try that transport.
+    OldTransport(Fault),
     Failed(Fault),
 }
 
@@ -59,7 +61,8 @@ impl From<Fault> for Unopened {
 /// Opens a connection. `era`: what is known to be spoken; `None` to find out.
 pub(crate) async fn open(link: &Link, era: Option<Era>) -> Result<Opened, Unopened> {
     match (era, link) {
-        (Some(Era::Legacy), _) => Ok(initialize(link).await?),
+        (Some(Era::Legacy), Link::Stdio(_)) => Ok(initialize(link).await?),
+        (Some(Era::Legacy), Link::Http(_)) => initialize(link).await.map_err(old_transport),
         (Some(Era::Modern), _) => match verdict(discover(link).await)? {
             Verdict::Modern(opened) => Ok(opened),
             Verdict::Legacy => Err(Fault::Protocol(
@@ -111,6 +114,11 @@ fn is_final(status: StatusCode) -> bool {
 }
 
 fn speaks_legacy(error: &RpcError) -> bool {
+    offers(error, |version| !version.is_modern())
+}
+
+/// Whether the error lists a version that is wanted.
+fn offers(error: &RpcError, wanted: impl Fn(ProtocolVersion) -> bool) -> bool {
     let supported = || {
         let data = Object::parse(error.data.as_deref()?).ok()?;
         json::elements(data.get("supported")?, 100).ok()
@@ -120,7 +128,7 @@ fn speaks_legacy(error: &RpcError) -> bool {
             .into_iter()
             .filter_map(json::decode_str)
             .filter_map(|v| ProtocolVersion::parse(&v));
-        known.any(|v| !v.is_modern())
+        known.any(&wanted)
     })
 }
 
@@ -159,12 +167,17 @@ async fn probe_pipe(link: &Link) -> Result<Opened, Unopened> {
 }
 
 async fn probe_http(link: &Link) -> Result<Opened, Unopened> {
-    match timeout(PROBE, discover(link)).await {
+    // Getting a token takes as long as it takes, and the request has a limit of its own.
+    let probe = match link {
+        Link::Http(http) if http.has_auth() => Duration::MAX,
+        _ => PROBE,
+    };
+    match timeout(probe, discover(link)).await {
         Ok(answer) => match verdict(answer)? {
             Verdict::Modern(opened) => Ok(opened),
-            Verdict::Legacy => Ok(initialize(link).await?),
+            Verdict::Legacy => initialize(link).await.map_err(old_transport),
         },
-        Err(_) => Ok(initialize(link).await?),
+        Err(_) => initialize(link).await.map_err(old_transport),
     }
 }
 
@@ -173,7 +186,15 @@ async fn discover(link: &Link) -> Result<Opened, Fault> {
     if let Link::Http(http) = link {
         http.dress(Some(version), None);
     }
-    let result = ask(link, version, "server/discover", "").await?;
+    let result = match ask(link, version, "server/discover", "").await {
+        // Refused and offered in one breath, as by a node that is being replaced: asked once more.
+        Err(Fault::Rpc(error))
+            if error.code == code::UNSUPPORTED_VERSION && offers(&error, |v| v == version) =>
+        {
+            ask(link, version, "server/discover", "").await?
+        }
+        other => other?,
+    };
     let object = parse(&result)?;
     let supported = object
         .get("supportedVersions")
@@ -220,7 +241,7 @@ pub(crate) async fn initialize(link: &Link) -> Result<Opened, Fault> {
                 body,
                 cancellable: false,
             };
-            let (result, session) = http.initialize(request).await.map_err(old_transport)?;
+            let (result, session) = http.initialize(request).await?;
             let version = version(&parse(&result)?)?;
             http.dress(Some(version), session);
             result
@@ -233,15 +254,26 @@ pub(crate) async fn initialize(link: &Link) -> Result<Opened, Fault> {
     Ok(Opened { version, facts })
 }
 
-/// Servers of the oldest kind take no POST at this address.
-fn old_transport(fault: Fault) -> Fault {
+/// Servers of the oldest kind take no POST at this address (2025-11-25 basic/transports, "Backwards Compatibility").
+fn old_transport(fault: Fault) -> Unopened {
+    match fault {
+        Fault::Status {
+            status: StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED,
+            ..
+        } => Unopened::OldTransport(fault),
+        other => Unopened::Failed(other),
+    }
+}
+
+/// What is said if the oldest transport is not there either.
+pub(crate) fn no_transport(fault: Fault) -> Fault {
     match fault {
         Fault::Status {
             status: status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED),
             ..
         } => Fault::Protocol(format!(
-            "it answered HTTP {} to `initialize`: no Streamable HTTP endpoint is at this `url` (often the path is \
-                 `/mcp`; servers that only have the HTTP+SSE transport of 2024 are not supported)",
+            "it answered HTTP {} to `initialize`, and has no event stream: no MCP endpoint is at this `url` (often the \
+             path is `/mcp`)",
             status.as_u16()
         )),
         other => other,

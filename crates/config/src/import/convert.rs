@@ -257,14 +257,7 @@ impl Converter<'_, '_> {
         match folded.as_str() {
             "stdio" | "local" if stdio => {}
             "http" | "streamablehttp" | "remote" if !stdio => {}
-            "sse" if !stdio => {
-                self.remark(
-                    &member.key_span,
-                    "disabled: the HTTP+SSE transport is not supported yet; if the server also offers Streamable HTTP (often under \
-                     /mcp), correct `url` and remove `disabled`",
-                );
-                self.entry.fields.push(("disabled", Field::Flag(true)));
-            }
+            "sse" if !stdio => self.entry.fields.push(("type", Field::Text("sse".into()))),
             _ => {
                 let kind = if stdio { "`command`" } else { "a URL" };
                 self.remark(

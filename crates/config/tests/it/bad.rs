@@ -526,10 +526,10 @@ fn servers() {
             "does not fit `url`",
         ),
         (
-            "servers: { a: { url: \"http://h\", type: sse } }",
-            "1:40",
+            "servers: { a: { command: x, type: sse } }",
+            "1:29",
             "servers.a.type",
-            "not supported: `sse`",
+            "does not fit `command`",
         ),
         (
             "servers: { a: { command: npx -y foo } }",
@@ -979,6 +979,84 @@ fn pools_and_limits_of_processes() {
             "1:15",
             "supervisor.max_workers",
             "keep 4 workers",
+        ),
+    ]);
+}
+
+#[test]
+fn tokens_and_certificates_of_servers() {
+    check(&[
+        (
+            "servers: { a: { command: x, auth: { oauth: { client_id: c, client_secret: s } } } }",
+            "1:29",
+            "servers.a.auth",
+            "no effect",
+        ),
+        (
+            "servers: { a: { command: x, tls: { ca: c } } }",
+            "1:29",
+            "servers.a.tls",
+            "no effect",
+        ),
+        (
+            "servers: { a: { url: \"http://h\", tls: { ca: c } } }",
+            "1:41",
+            "servers.a.tls.ca",
+            "not https",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", tls: { cert: c } } }",
+            "1:42",
+            "servers.a.tls.cert",
+            "`cert` without `key`",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: {} } }",
+            "1:41",
+            "servers.a.auth",
+            "no effect without `oauth`",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: { oauth: {} } } }",
+            "1:50",
+            "servers.a.auth.oauth.client_id",
+            "client_id",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: { oauth: { client_id: c } } } }",
+            "1:50",
+            "servers.a.auth.oauth",
+            "nothing proves",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: { oauth: { client_id: c, client_secret: s, auth_method: private_key_jwt } } } }",
+            "1:84",
+            "servers.a.auth.oauth.auth_method",
+            "needs `private_key`",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: { oauth: { client_id: c, client_secret: s, key_id: k } } } }",
+            "1:84",
+            "servers.a.auth.oauth.key_id",
+            "no effect",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: { oauth: { client_id: [5], client_secret: s } } } }",
+            "1:63",
+            "servers.a.auth.oauth.client_id",
+            "",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", auth: { oauth: { client_id: c, client_secret: s, token_url: \"http://t\" } } } }",
+            "1:95",
+            "servers.a.auth.oauth.token_url",
+            "https",
+        ),
+        (
+            "servers: { a: { url: \"https://h\", headers: { authorization: x }, auth: { oauth: { client_id: c, client_secret: s } } } }",
+            "1:35",
+            "servers.a.headers",
+            "set by `auth.oauth`",
         ),
     ]);
 }

@@ -78,7 +78,8 @@ fn a_desktop_host() {
         .map(|(_, v)| v.expose())
         .collect();
     assert_eq!(headers, ["Bearer <API>", "<API_KEY>"]);
-    assert_eq!(config.disabled_servers, ["old", "paused"]);
+    assert!(http(&config, "old").sse);
+    assert_eq!(config.disabled_servers, ["paused"]);
 }
 
 #[test]

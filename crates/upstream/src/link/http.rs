@@ -119,6 +119,11 @@ impl HttpLink {
         self.redressed.send_replace(());
     }
 
+    /// A request may take the time of an authorization beside its own.
+    pub(crate) fn has_auth(&self) -> bool {
+        self.transport.has_auth()
+    }
+
     /// True if the current session is known to be lost.
     pub(crate) fn needs_session(&self) -> bool {
         self.lost.load(Ordering::Acquire) >= self.dialect.load().seq

@@ -1,7 +1,8 @@
-//! A connection to a child process: everything shares one pipe each way.
+//! A connection to a child process, or to a server of 2024-11-05 over HTTP: everything shares one pipe each way.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferromcp_core::{CallContext, Principal};
@@ -12,6 +13,7 @@ use ferromcp_protocol::{Message, Response};
 use ferromcp_supervisor::ChildSpec;
 use tokio::sync::{mpsc, watch};
 
+use super::pipe::{self, Pipe, PipeIncoming};
 use super::slot::{Item, Owner, Pending, Slot};
 use super::{Ids, MAX_CALLS, Outgoing};
 use crate::ask;
@@ -20,7 +22,9 @@ use crate::fault::Fault;
 use crate::heard::{self, Ear, Happening, Heard};
 use crate::loose;
 use crate::transport::TransportError;
-use crate::transport::stdio::{End, Incoming, StdioIncoming, StdioTransport};
+use crate::transport::events::EventTransport;
+use crate::transport::http::HttpSpec;
+use crate::transport::stdio::StdioTransport;
 use crate::wire;
 
 /// Cancellations and answers to the server that may wait for it to read. A server that does not read loses them.
@@ -30,7 +34,7 @@ const MAX_CONTROL: usize = 256;
 #[derive(Debug)]
 pub(crate) struct StdioLink {
     pub(crate) ids: Ids,
-    transport: Arc<StdioTransport>,
+    transport: Arc<Pipe>,
     shared: Arc<Shared>,
     ended: watch::Receiver<Option<Arc<str>>>,
 }
@@ -49,8 +53,30 @@ struct Shared {
 impl StdioLink {
     /// Starts the child; nothing is sent yet.
     pub(crate) async fn connect(spec: ChildSpec, ear: Arc<Ear>) -> Result<Arc<Self>, TransportError> {
-        let (transport, incoming) = StdioTransport::connect(spec).await?;
-        let transport = Arc::new(transport);
+        let (child, incoming) = StdioTransport::connect(spec).await?;
+        Ok(Self::over(
+            Pipe::Child(Box::new(child)),
+            PipeIncoming::Child(Box::new(incoming)),
+            ear,
+        ))
+    }
+
+    /// Opens the event stream of a server of 2024-11-05, within `time`.
+    pub(crate) async fn connect_events(
+        spec: &HttpSpec,
+        ear: Arc<Ear>,
+        time: Duration,
+    ) -> Result<Arc<Self>, TransportError> {
+        let (events, incoming) = EventTransport::connect(spec, time).await?;
+        Ok(Self::over(
+            Pipe::Events(Box::new(events)),
+            PipeIncoming::Events(Box::new(incoming)),
+            ear,
+        ))
+    }
+
+    fn over(pipe: Pipe, incoming: PipeIncoming, ear: Arc<Ear>) -> Arc<Self> {
+        let transport = Arc::new(pipe);
         let (control, controls) = mpsc::channel(MAX_CONTROL);
         let (tell_end, ended) = watch::channel(None);
         let shared = Arc::new(Shared {
@@ -61,12 +87,12 @@ impl StdioLink {
         });
         tokio::spawn(send_controls(Arc::clone(&transport), controls));
         tokio::spawn(Arc::clone(&shared).listen(incoming, tell_end));
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             ids: Ids::default(),
             transport,
             shared,
             ended,
-        }))
+        })
     }
 
     /// See [`Link::request`](super::Link::request). One push on the queue, one wait for the slot.
@@ -124,10 +150,7 @@ impl StdioLink {
     }
 
     pub(crate) async fn send(&self, message: Bytes) -> Result<(), Fault> {
-        self.transport.send(message).await.map_err(|error| Fault::Gone {
-            why: error.to_string().into(),
-            sent: false,
-        })
+        self.transport.send(message).await
     }
 
     /// Waits for the end of the connection; the text says why.
@@ -139,7 +162,7 @@ impl StdioLink {
         }
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.transport.pid()
     }
 
@@ -234,26 +257,13 @@ impl Shared {
         }
     }
 
-    async fn listen(self: Arc<Self>, mut incoming: StdioIncoming, ended: watch::Sender<Option<Arc<str>>>) {
-        let end = loop {
-            match incoming.next().await {
-                Incoming::Message(line) => self.line(&line),
-                Incoming::Refused(error) => self.refused(error),
-                Incoming::End(end) => break end,
+    async fn listen(self: Arc<Self>, mut incoming: PipeIncoming, ended: watch::Sender<Option<Arc<str>>>) {
+        let why = loop {
+            match incoming.next(&self.ear.name).await {
+                pipe::Item::Message(line) => self.line(&line),
+                pipe::Item::Refused(error) => self.refused(error),
+                pipe::Item::End(why) => break why,
             }
-        };
-        let why: Arc<str> = match end {
-            End::Exited(exit) => exit.to_string().into(),
-            End::InputClosed => format!(
-                "server `{}` closed its standard input and can no longer be asked",
-                self.ear.name
-            )
-            .into(),
-            End::OutputClosed => format!(
-                "server `{}` closed its standard output and can no longer answer",
-                self.ear.name
-            )
-            .into(),
         };
         self.pending.end(&why);
         ended.send_replace(Some(why));
@@ -368,7 +378,7 @@ impl Shared {
 }
 
 /// Sends what must not make anybody wait. Ends with the connection.
-async fn send_controls(transport: Arc<StdioTransport>, mut controls: mpsc::Receiver<Bytes>) {
+async fn send_controls(transport: Arc<Pipe>, mut controls: mpsc::Receiver<Bytes>) {
     while let Some(message) = controls.recv().await {
         if transport.send(message).await.is_err() {
             return;

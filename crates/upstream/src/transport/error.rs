@@ -7,6 +7,7 @@ use ferromcp_supervisor::{Exit, SpawnError};
 use http::StatusCode;
 
 use super::sse::SseError;
+use crate::auth::AuthError;
 
 /// A failed exchange. Messages name the server and never contain header values, credentials or the query of a URL.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,32 @@ pub enum TransportError {
         /// The target without query.
         location: String,
     },
+    /// There is no token for the server: the request was not sent, or was refused.
+    #[error("server `{name}`: no access token: {source}")]
+    Auth {
+        /// Server name.
+        name: Arc<str>,
+        /// Why.
+        source: AuthError,
+    },
+    /// The server has no event stream at this address (HTTP+SSE of 2024-11-05).
+    #[error("server `{name}`: no HTTP+SSE server of 2024 is at this `url`: {what}")]
+    NoStream {
+        /// Server name.
+        name: Arc<str>,
+        /// What it did instead.
+        what: String,
+    },
+    /// A message was answered with an error status.
+    #[error("server `{name}`: it answered HTTP {} to a message{}{text}", status.as_u16(), if text.is_empty() { "" } else { ": " })]
+    Status {
+        /// Server name.
+        name: Arc<str>,
+        /// The status.
+        status: StatusCode,
+        /// First words of the answer.
+        text: String,
+    },
     /// One event of a stream was refused; the stream goes on.
     #[error("server `{name}`: {source}")]
     Event {
@@ -101,7 +128,14 @@ impl TransportError {
     #[must_use]
     pub fn may_have_run(&self) -> bool {
         match self {
-            Self::Spawn(_) | Self::Config { .. } | Self::Connect { .. } => false,
+            Self::Spawn(_)
+            | Self::Config { .. }
+            | Self::Connect { .. }
+            | Self::Auth { .. }
+            | Self::NoStream { .. } => false,
+            Self::Status { status, .. } => {
+                status.is_server_error() && *status != StatusCode::SERVICE_UNAVAILABLE
+            }
             // Only "See Other" says that the request was processed where it was sent.
             Self::Redirect { status, .. } => *status == StatusCode::SEE_OTHER,
             Self::Closed { .. }

@@ -16,19 +16,47 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use url::Url;
 
 use super::TransportError;
 use super::sse::{SseEvent, SseParser};
+use crate::auth::{Attempts, Authorizer};
 use connect::TimedConnector;
-use spec::{check_headers, check_url, shown};
+use spec::{check_headers, check_url};
 
 mod connect;
 mod explain;
 mod spec;
 mod tls;
 
-pub use spec::{HttpLimits, HttpSpec};
+pub(crate) use explain::explain;
+pub(crate) use spec::shown;
+pub use spec::{HttpKind, HttpLimits, HttpSpec, SharedAuth, TlsSpec};
+
+/// Pooled connections.
+pub(crate) type Connections = Client<TimedConnector, Full<Bytes>>;
+
+/// A pool of connections that trusts by `trust`. `max_idle`: connections kept per host.
+pub(crate) fn connections(trust: ClientConfig, connect_timeout: Duration, max_idle: usize) -> Connections {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(trust)
+        .https_or_http()
+        .enable_all_versions()
+        .wrap_connector(tcp);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_max_idle_per_host(max_idle)
+        .pool_idle_timeout(Duration::from_secs(60))
+        // Finds a dead peer under an open event stream.
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .build(TimedConnector::new(connector, connect_timeout))
+}
 
 /// Header that resumes an event stream.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -74,7 +102,8 @@ pub struct HttpTransport {
     target: Arc<Target>,
     uri: Uri,
     headers: HeaderMap,
-    client: Client<TimedConnector, Full<Bytes>>,
+    client: Connections,
+    auth: Option<Arc<Authorizer>>,
 }
 
 impl fmt::Debug for HttpTransport {
@@ -131,28 +160,19 @@ impl HttpTransport {
         let uri = url[..url::Position::AfterQuery]
             .parse()
             .map_err(|e| config(format!("`url` cannot be used: {e}")))?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
-        let trust = if url.scheme() == "https" {
-            tls::system_trust().map_err(config)?
+        let trust = if url.scheme() == "https" || spec.auth.is_some() {
+            tls::trust(&spec.tls).map_err(config)?
         } else {
             tls::no_trust().map_err(config)?
         };
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(trust)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_max_idle_per_host(spec.limits.max_idle)
-            .pool_idle_timeout(Duration::from_secs(60))
-            // Finds a dead peer under an open event stream.
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .build(TimedConnector::new(connector, spec.limits.connect_timeout));
+        let auth = match &spec.auth {
+            None => None,
+            Some(auth) => Some(
+                auth.authorizer(&url, &trust)
+                    .map_err(|e| config(format!("`auth`: {e}")))?,
+            ),
+        };
+        let client = connections(trust, spec.limits.connect_timeout, spec.limits.max_idle);
         let target = Target {
             name: Arc::clone(&name),
             shown: shown(&url).into(),
@@ -163,7 +183,50 @@ impl HttpTransport {
             uri,
             headers,
             client,
+            auth,
         })
+    }
+
+    /// The same server at another address of its own, as its stream names it. An address elsewhere is refused: it would
+    /// get the credentials.
+    pub(super) fn beside(&self, reference: &str) -> Result<Self, TransportError> {
+        let refused = |what: &str| TransportError::NoStream {
+            name: Arc::clone(&self.target.name),
+            what: what.to_owned(),
+        };
+        let base = Url::parse(&self.uri.to_string()).map_err(|e| refused(&e.to_string()))?;
+        let url = base
+            .join(reference)
+            .map_err(|_| refused("its `endpoint` event holds no URL"))?;
+        if url.origin() != base.origin() || !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("its `endpoint` event names another server"));
+        }
+        let uri = url[..url::Position::AfterQuery]
+            .parse()
+            .map_err(|_| refused("its `endpoint` event holds no usable URL"))?;
+        let target = Target {
+            name: Arc::clone(&self.target.name),
+            shown: shown(&url).into(),
+            limits: self.target.limits,
+        };
+        Ok(Self {
+            target: Arc::new(target),
+            uri,
+            ..self.clone()
+        })
+    }
+
+    pub(crate) fn has_auth(&self) -> bool {
+        self.auth.is_some()
+    }
+
+    /// The error of an answer with this status.
+    pub(super) fn refused(&self, status: StatusCode, text: String) -> TransportError {
+        TransportError::Status {
+            name: Arc::clone(&self.target.name),
+            status,
+            text,
+        }
     }
 
     /// Sends one JSON-RPC message. `headers` win over configured ones. `time`: for the complete answer, or, if that is
@@ -231,8 +294,7 @@ impl HttpTransport {
         headers: &[(HeaderName, HeaderValue)],
         time: Duration,
     ) -> Result<HttpReply, TransportError> {
-        let mut request = Request::new(Full::new(body));
-        let all = request.headers_mut();
+        let mut all = HeaderMap::with_capacity(self.headers.len() + headers.len() + 4);
         all.clone_from(&self.headers);
         if method == Method::POST {
             all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -241,14 +303,12 @@ impl HttpTransport {
         for (name, value) in headers {
             all.insert(name, value.clone());
         }
-        *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
         let exchange = async {
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(|error| self.failed(&error))?;
+            let response = match &self.auth {
+                None => self.once(method, body, all).await?,
+                // Boxed, so that the common case stays small.
+                Some(auth) => Box::pin(self.authorized(auth, method, body, all)).await?,
+            };
             self.reply(response).await
         };
         tokio::time::timeout(time, exchange)
@@ -256,8 +316,52 @@ impl HttpTransport {
             .unwrap_or_else(|_| Err(self.target.timeout(time)))
     }
 
+    async fn once(
+        &self,
+        method: Method,
+        body: Bytes,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, TransportError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        self.client
+            .request(request)
+            .await
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// Sends with a token, and again if the server refused that and a better one could be had.
+    async fn authorized(
+        &self,
+        auth: &Arc<Authorizer>,
+        method: Method,
+        body: Bytes,
+        headers: HeaderMap,
+    ) -> Result<Response<Incoming>, TransportError> {
+        let failed = |source| TransportError::Auth {
+            name: Arc::clone(&self.target.name),
+            source,
+        };
+        let mut attempts = Attempts::default();
+        loop {
+            let mut dressed = headers.clone();
+            let token = auth.dress(&method, &mut dressed).await.map_err(failed)?;
+            let response = self.once(method.clone(), body.clone(), dressed).await?;
+            let status = response.status();
+            if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                return Ok(response);
+            }
+            let again = auth.refused(token.as_ref(), status, response.headers(), &mut attempts);
+            if !again.await.map_err(failed)? {
+                return Ok(response);
+            }
+        }
+    }
+
     fn failed(&self, error: &hyper_util::client::legacy::Error) -> TransportError {
-        let reason = explain::explain(error);
+        let reason = explain(error);
         if error.is_connect() {
             let (name, url) = (Arc::clone(&self.target.name), Arc::clone(&self.target.shown));
             return TransportError::Connect { name, url, reason };
@@ -331,10 +435,7 @@ impl HttpTransport {
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| {
-                self.target
-                    .broken("while its answer was read", explain::explain(&e))
-            })?;
+            let frame = frame.map_err(|e| self.target.broken("while its answer was read", explain(&e)))?;
             let Ok(data) = frame.into_data() else { continue };
             if first.is_empty() && all.is_empty() {
                 first = data;
@@ -401,7 +502,7 @@ impl SseStream {
                 }
                 Some(Err(error)) => {
                     self.ended = true;
-                    let reason = explain::explain(&error);
+                    let reason = explain(&error);
                     return Some(Err(self
                         .target
                         .broken("in the middle of an event stream", reason)));

@@ -1,7 +1,9 @@
 //! Transports and upstream servers against real processes and real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod events;
 mod http;
+mod oauth;
 mod peer;
 mod pools;
 mod relay;

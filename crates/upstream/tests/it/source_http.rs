@@ -225,7 +225,7 @@ async fn a_server_that_is_not_there_is_down_until_it_comes() {
 async fn what_is_no_mcp_server_is_down_with_advice() {
     for (status, words) in [
         ("401 Unauthorized", "check `headers`"),
-        ("404 Not Found", "no Streamable HTTP endpoint is at this `url`"),
+        ("404 Not Found", "no MCP endpoint is at this `url`"),
         ("502 Bad Gateway", "HTTP 502"),
         ("200 OK", "neither JSON nor an event stream"),
     ] {

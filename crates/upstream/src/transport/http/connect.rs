@@ -18,7 +18,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// Without it, a peer that accepts and then says nothing would hold a TLS handshake until the time of the whole request
 /// is over, and it would look as if the request had been sent.
 #[derive(Debug, Clone)]
-pub(super) struct TimedConnector {
+pub(crate) struct TimedConnector {
     inner: HttpsConnector<HttpConnector>,
     limit: Duration,
 }

@@ -6,7 +6,7 @@ use std::io;
 use rustls::CertificateError;
 
 /// Joins the chain of causes, each once, and adds what to do about common ones.
-pub(super) fn explain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn explain(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut advice = None;
     let mut next = Some(error);
@@ -67,8 +67,8 @@ fn advise_tls(error: &rustls::Error) -> Option<&'static str> {
     };
     Some(match certificate {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "the certificate is not from an authority this system trusts: install that authority's certificate, or name a \
-             file with it in the environment variable SSL_CERT_FILE"
+            "the certificate is not from an authority this system trusts: name a file with that authority's \
+             certificate in the server's `tls.ca`, or in the environment variable SSL_CERT_FILE"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate has expired (or this machine's clock is wrong)"

@@ -1,18 +1,23 @@
 //! Where a server is, what every request to it carries, and which of that cannot be.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use rustls::ClientConfig;
 use url::Url;
 
+use crate::auth::{AuthError, Authorizer, OAuthSpec, Secret};
+
 /// Headers that a configuration must not set: the transport or the protocol owns them.
-const OWNED: [&str; 16] = [
+const OWNED: [&str; 17] = [
     "accept",
     "accept-encoding",
     "connection",
     "content-length",
     "content-type",
+    "dpop",
     "host",
     "keep-alive",
     "last-event-id",
@@ -37,6 +42,63 @@ pub struct HttpSpec {
     pub headers: Vec<(String, String)>,
     /// Bounds.
     pub limits: HttpLimits,
+    /// Whom to trust, and who we are to TLS.
+    pub tls: TlsSpec,
+    /// How to get tokens; clones share them.
+    pub auth: Option<SharedAuth>,
+    /// Which of the HTTP transports the server has.
+    pub kind: HttpKind,
+}
+
+/// The HTTP transports of MCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpKind {
+    /// Streamable HTTP; HTTP+SSE where a server has no other.
+    #[default]
+    Auto,
+    /// HTTP+SSE of 2024-11-05.
+    Events,
+}
+
+/// TLS settings beside the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct TlsSpec {
+    /// PEM certificates of authorities that are trusted beside those of the system.
+    pub ca: Option<Secret>,
+    /// PEM certificate chain and private key that we show to a server that asks for a client certificate.
+    pub identity: Option<Secret>,
+}
+
+/// OAuth settings, and the token that all connections of a server share once there is one.
+#[derive(Clone)]
+pub struct SharedAuth {
+    spec: Arc<OAuthSpec>,
+    made: Arc<OnceLock<Arc<Authorizer>>>,
+}
+
+impl SharedAuth {
+    /// Nothing is fetched yet.
+    #[must_use]
+    pub fn new(spec: OAuthSpec) -> Self {
+        Self {
+            spec: Arc::new(spec),
+            made: Arc::default(),
+        }
+    }
+
+    pub(super) fn authorizer(&self, url: &Url, trust: &ClientConfig) -> Result<Arc<Authorizer>, AuthError> {
+        if let Some(made) = self.made.get() {
+            return Ok(Arc::clone(made));
+        }
+        let made = Authorizer::new(OAuthSpec::clone(&self.spec), url, trust.clone())?;
+        Ok(Arc::clone(self.made.get_or_init(|| made)))
+    }
+}
+
+impl fmt::Debug for SharedAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.spec.fmt(f)
+    }
 }
 
 impl HttpSpec {
@@ -47,7 +109,17 @@ impl HttpSpec {
             url: url.into(),
             headers: Vec::new(),
             limits: HttpLimits::default(),
+            tls: TlsSpec::default(),
+            auth: None,
+            kind: HttpKind::Auto,
         }
+    }
+
+    /// Uses OAuth tokens.
+    #[must_use]
+    pub fn oauth(mut self, spec: OAuthSpec) -> Self {
+        self.auth = Some(SharedAuth::new(spec));
+        self
     }
 
     /// Adds a header.
@@ -66,7 +138,9 @@ impl fmt::Debug for HttpSpec {
         out.field("name", &self.name)
             .field("url", &url)
             .field("headers", &names)
-            .field("limits", &self.limits);
+            .field("limits", &self.limits)
+            .field("tls", &self.tls)
+            .field("auth", &self.auth);
         out.finish()
     }
 }
@@ -99,7 +173,7 @@ impl Default for HttpLimits {
 }
 
 /// Origin and path: what may be shown of an address.
-pub(super) fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 

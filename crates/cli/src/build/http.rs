@@ -1,0 +1,82 @@
+//! From the settings of an HTTP server to how it is reached.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ferromcp_config::{AssertionSource, Endpoint, OAuth, OAuthMethod, Secret as Text};
+use ferromcp_upstream::auth::{Assertion, AuthMethod, ClientKey, Grant, OAuthSpec, Secret};
+use ferromcp_upstream::transport::http::{HttpKind, HttpSpec};
+
+/// Longest file with a signed statement, in bytes.
+const MAX_ASSERTION: u64 = 64 * 1024;
+
+/// Adds what goes beyond address and headers.
+pub(crate) fn settle(spec: &mut HttpSpec, endpoint: &Endpoint) {
+    if endpoint.sse {
+        spec.kind = HttpKind::Events;
+    }
+    spec.tls.ca = endpoint.tls.ca.as_ref().map(secret);
+    spec.tls.identity = endpoint
+        .tls
+        .identity
+        .as_ref()
+        .map(|(cert, key)| Secret::new(format!("{}\n{}\n", cert.expose(), key.expose())));
+    if let Some(auth) = &endpoint.oauth {
+        *spec = spec.clone().oauth(oauth(auth));
+    }
+}
+
+fn oauth(auth: &OAuth) -> OAuthSpec {
+    let grant = match &auth.assertion {
+        None => Grant::ClientCredentials,
+        Some(AssertionSource::Text(text)) => Grant::JwtBearer(Arc::new(secret(text))),
+        Some(AssertionSource::File(path)) => Grant::JwtBearer(Arc::new(AssertionFile(path.clone()))),
+    };
+    OAuthSpec {
+        client_id: Some(auth.client_id.clone()),
+        client_secret: auth.client_secret.as_ref().map(secret),
+        client_key: auth.private_key.as_ref().map(|key| ClientKey {
+            pem: secret(key),
+            kid: auth.key_id.clone(),
+        }),
+        auth_method: auth.auth_method.map(|method| match method {
+            OAuthMethod::None => AuthMethod::None,
+            OAuthMethod::Basic => AuthMethod::Basic,
+            OAuthMethod::Post => AuthMethod::Post,
+            OAuthMethod::PrivateKeyJwt => AuthMethod::PrivateKeyJwt,
+        }),
+        issuer: auth.issuer.clone(),
+        token_url: auth.token_url.clone(),
+        resource: auth.resource.clone(),
+        scopes: auth.scopes.clone(),
+        dpop: auth.dpop,
+        ..OAuthSpec::new(grant)
+    }
+}
+
+fn secret(text: &Text) -> Secret {
+    Secret::new(text.expose())
+}
+
+/// A statement that the platform replaces before it ends, as Kubernetes does with service account tokens.
+struct AssertionFile(PathBuf);
+
+impl Assertion for AssertionFile {
+    fn read(&self) -> Result<Secret, String> {
+        let shown = self.0.display();
+        let size = std::fs::metadata(&self.0).map(|file| file.len());
+        match size {
+            Ok(size) if size <= MAX_ASSERTION => {}
+            Ok(_) => {
+                return Err(format!(
+                    "`assertion`: {shown} is larger than {MAX_ASSERTION} bytes"
+                ));
+            }
+            Err(error) => return Err(format!("`assertion`: {shown} cannot be read: {error}")),
+        }
+        match std::fs::read_to_string(&self.0) {
+            Ok(text) => Ok(Secret::new(text.trim())),
+            Err(error) => Err(format!("`assertion`: {shown} cannot be read: {error}")),
+        }
+    }
+}
