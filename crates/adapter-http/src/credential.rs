@@ -1,8 +1,10 @@
 //! What the caller shows to prove who it is.
 
-use ferromcp_core::{Credential, ErrorCode};
-use http::StatusCode;
+use std::sync::Arc;
+
+use ferromcp_core::{CertificateNames, Credential, ErrorCode};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, StatusCode};
 
 use crate::refusal::Refusal;
 
@@ -10,8 +12,15 @@ use crate::refusal::Refusal;
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const BEARER: &str = "bearer ";
 
-/// The credential of a request: a bearer token (RFC 6750), else an API key, else none.
-pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Refusal> {
+/// The names in the client certificate of a connection, as its requests carry them.
+pub(crate) type Certificate = Arc<CertificateNames>;
+
+/// The credential of a request: a bearer token (RFC 6750), else an API key, else the connection's client certificate, else
+/// none. What the request itself says wins, also when it is no good: a revoked key must not fall back to something else.
+pub(crate) fn credential<'a>(
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+) -> Result<Credential<'a>, Refusal> {
     let malformed = |what: &str| {
         Refusal::new(
             StatusCode::UNAUTHORIZED,
@@ -36,7 +45,10 @@ pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential<'_>, Refusal>
             Ok(key) if !key.trim().is_empty() => Ok(Credential::Token(key.trim())),
             _ => Err(malformed("X-Api-Key")),
         },
-        None => Ok(Credential::Anonymous),
+        None => Ok(match extensions.get::<Certificate>() {
+            Some(names) => Credential::Certificate(names),
+            None => Credential::Anonymous,
+        }),
     }
 }
 

@@ -30,6 +30,7 @@ mod serve;
 mod settings;
 
 pub use authorization::AuthorizationSettings;
+pub use ferromcp_tls::{ClientAuth, Part, Refresh, ServerFiles, ServerTls, TlsError};
 pub use listen::Listener;
 pub use openapi::generated;
 pub use route::Doors;

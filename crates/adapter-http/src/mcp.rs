@@ -23,7 +23,7 @@ use ferromcp_endpoint::{Answer, Body as Said, HeaderField, Headers, Incoming, Li
 use ferromcp_protocol::ProtocolVersion;
 use futures_util::{Stream, StreamExt};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode};
+use http::{Extensions, Request, Response, StatusCode};
 use hyper::body::Incoming as RequestBody;
 use tokio::time::{Sleep, sleep};
 
@@ -55,9 +55,14 @@ pub(crate) fn post(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Ru
     }
     media::require_json(&headers)?;
     // Looked at now, so that nobody is asked for a body in vain.
-    credential(&headers)?;
+    credential(&headers, &head.extensions)?;
     let pipe = Pipe::new(accepts.events);
-    let exchange = exchange(Arc::clone(site), headers, body, Arc::clone(&pipe));
+    let exchange = exchange(
+        Arc::clone(site),
+        (headers, head.extensions),
+        body,
+        Arc::clone(&pipe),
+    );
     Ok(Running {
         site: Arc::clone(site),
         exchange: Some(exchange),
@@ -68,14 +73,19 @@ pub(crate) fn post(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Ru
 }
 
 /// The whole work on a message, as one future that owns what it needs.
-fn exchange(site: Arc<Site>, headers: HeaderMap, body: RequestBody, pipe: Arc<Pipe>) -> Exchange {
+fn exchange(
+    site: Arc<Site>,
+    (headers, extensions): (HeaderMap, Extensions),
+    body: RequestBody,
+    pipe: Arc<Pipe>,
+) -> Exchange {
     Box::pin(async move {
         let settings = site.settings();
         let bytes = match body::read(&headers, body, settings.max_body, settings.body_timeout).await {
             Ok(bytes) => bytes,
             Err(error) => return Refusal::body(error, settings.max_body).answer(),
         };
-        let credential = match credential(&headers) {
+        let credential = match credential(&headers, &extensions) {
             Ok(credential) => credential,
             Err(refusal) => return refusal.answer(),
         };
@@ -217,11 +227,12 @@ fn whole(site: &Arc<Site>, answer: Answer, accepts: Accepts) -> Response<Body> {
 }
 
 /// `GET /mcp`: the stream for changes of a legacy session, or the rest of one of its streams.
-pub(crate) fn get(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
+pub(crate) fn get<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
+    let headers = request.headers();
     if !media::accepts(headers).events {
         return not_acceptable("text/event-stream").rpc();
     }
-    let session = match session(site, headers) {
+    let session = match session(site, request) {
         Ok(session) => session,
         Err(response) => return *response,
     };
@@ -256,8 +267,8 @@ pub(crate) fn get(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
 }
 
 /// `DELETE /mcp`: the end of a legacy session.
-pub(crate) fn delete(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
-    match session(site, headers) {
+pub(crate) fn delete<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
+    match session(site, request) {
         Ok(session) => {
             site.endpoint().end(&session);
             let mut response = Response::new(Body::empty());
@@ -269,7 +280,8 @@ pub(crate) fn delete(site: &Arc<Site>, headers: &HeaderMap) -> Response<Body> {
 }
 
 /// The session that a GET or DELETE is about. Neither exists in the modern era.
-fn session(site: &Arc<Site>, headers: &HeaderMap) -> Result<Arc<Session>, Box<Response<Body>>> {
+fn session<B>(site: &Arc<Site>, request: &Request<B>) -> Result<Arc<Session>, Box<Response<Body>>> {
+    let headers = request.headers();
     if let Some(sent) = headers.get(&names::PROTOCOL_VERSION) {
         match sent.to_str().ok().and_then(ProtocolVersion::parse) {
             Some(version) if version.is_modern() => return Err(Refusal::method("POST").rpc().into()),
@@ -281,7 +293,7 @@ fn session(site: &Arc<Site>, headers: &HeaderMap) -> Result<Arc<Session>, Box<Re
             }
         }
     }
-    let shown = credential(headers).map_err(|refusal| Box::new(refusal.rpc()))?;
+    let shown = credential(headers, request.extensions()).map_err(|refusal| Box::new(refusal.rpc()))?;
     let found = site.endpoint().session(&View(headers), shown);
     found.map_err(|answer| {
         whole(

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use ferromcp_core::{ErrorCode, Gateway};
 use ferromcp_endpoint::Endpoint;
+use ferromcp_tls::ServerTls;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authorization::{self, METADATA, METADATA_MCP};
 use crate::body::Body;
 use crate::cors;
+use crate::credential::Certificate;
 use crate::health;
 use crate::hosts::HostRules;
 use crate::mcp::{self, Keeper};
@@ -42,6 +44,7 @@ pub struct Doors(Arc<Inner>);
 struct Inner {
     endpoint: Arc<Endpoint>,
     settings: HttpSettings,
+    tls: Option<Arc<ServerTls>>,
     keeper: Keeper,
     /// Second of the last sweep over sessions, after `started`.
     swept: AtomicU64,
@@ -53,9 +56,19 @@ struct Inner {
 impl Doors {
     /// The doors to an endpoint and the gateway behind it.
     pub fn new(endpoint: Arc<Endpoint>, settings: HttpSettings) -> Self {
+        Self::open(endpoint, settings, None)
+    }
+
+    /// The same doors, over TLS only. A request without a key or token is its client certificate's.
+    pub fn over_tls(endpoint: Arc<Endpoint>, settings: HttpSettings, tls: Arc<ServerTls>) -> Self {
+        Self::open(endpoint, settings, Some(tls))
+    }
+
+    fn open(endpoint: Arc<Endpoint>, settings: HttpSettings, tls: Option<Arc<ServerTls>>) -> Self {
         Self(Arc::new(Inner {
             endpoint,
             settings,
+            tls,
             keeper: Keeper::default(),
             swept: AtomicU64::new(0),
             connections: AtomicUsize::new(0),
@@ -129,6 +142,11 @@ impl Site {
         &self.doors.settings
     }
 
+    /// What connections have to begin with, if it is TLS.
+    pub(crate) fn tls(&self) -> Option<&Arc<ServerTls>> {
+        self.doors.tls.as_ref()
+    }
+
     pub(crate) fn connections(&self) -> &AtomicUsize {
         &self.doors.connections
     }
@@ -148,11 +166,21 @@ impl Site {
 pub(crate) struct Service {
     site: Arc<Site>,
     control: Arc<ConnectionControl>,
+    certificate: Option<Certificate>,
 }
 
 impl Service {
     pub(crate) fn new(site: Arc<Site>, control: Arc<ConnectionControl>) -> Self {
-        Self { site, control }
+        Self {
+            site,
+            control,
+            certificate: None,
+        }
+    }
+
+    /// With the client certificate that the connection was opened with.
+    pub(crate) fn with_certificate(self, certificate: Option<Certificate>) -> Self {
+        Self { certificate, ..self }
     }
 }
 
@@ -178,7 +206,10 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     type Error = Infallible;
     type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(Arc::clone(certificate));
+        }
         let busy = Some(self.control.busy());
         let (cors, work) = match self.site.rules.check_origin(request.headers()) {
             Ok(origin) => (origin.cloned(), route(&self.site, request)),
@@ -315,8 +346,8 @@ fn mcp_door(site: &Arc<Site>, request: Request<Incoming>) -> Work {
             Ok(running) => Work::Message(running),
             Err(refusal) => refusal.rpc().into(),
         },
-        Method::GET => mcp::get(site, request.headers()).into(),
-        Method::DELETE => mcp::delete(site, request.headers()).into(),
+        Method::GET => mcp::get(site, &request).into(),
+        Method::DELETE => mcp::delete(site, &request).into(),
         _ => Refusal::method(MCP_METHODS).rpc().into(),
     }
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod control;
 mod threads;
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -86,18 +87,30 @@ impl Server {
         // A reply is written in one piece and must not wait for the client's delayed ACK.
         let _ = stream.set_nodelay(true);
         let Some(place) = Place::take(&self.site) else {
-            if self.tasks.len() < self.connections.len() + MAX_REFUSALS {
-                self.tasks.spawn(refuse(stream));
+            // Over TLS, saying why would cost a handshake.
+            if self.site.tls().is_none() && self.tasks.len() < self.connections.len() + MAX_REFUSALS {
+                self.tasks.spawn(refuse(stream, "503 Service Unavailable", FULL));
             }
             return;
         };
         let control = Control::new(Arc::clone(&self.clock));
         let service = Service::new(Arc::clone(&self.site), Arc::clone(&control));
-        let task = connection::run(stream, Arc::clone(&control), service);
-        let handle = self.tasks.spawn(async move {
-            task.await;
-            drop(place);
-        });
+        let handle = match self.site.tls() {
+            None => {
+                let task = connection::run(stream, Arc::clone(&control), service);
+                self.tasks.spawn(async move {
+                    task.await;
+                    drop(place);
+                })
+            }
+            Some(tls) => {
+                let task = tls::run(stream, tls.current(), Arc::clone(&control), service);
+                self.tasks.spawn(async move {
+                    task.await;
+                    drop(place);
+                })
+            }
+        };
         self.connections.insert(handle.id(), control);
     }
 
@@ -168,12 +181,17 @@ impl Drop for Place {
     }
 }
 
-/// Tells a client that there is no room, and waits a moment so that it can read it.
-async fn refuse(mut stream: TcpStream) {
+/// Tells a client why it cannot be served, and waits a moment so that it can read it.
+async fn refuse(mut stream: TcpStream, status: &'static str, body: &'static str) {
+    let retry = if status.starts_with("503") {
+        "retry-after: 1\r\n"
+    } else {
+        ""
+    };
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {}\r\n\r\n{FULL}",
-        FULL.len()
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{retry}\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
     );
     let _ = tokio::time::timeout(REFUSAL_TIME, async {
         stream.write_all(answer.as_bytes()).await?;

@@ -17,7 +17,7 @@ pub struct HttpSettings {
     pub allowed_origins: Vec<String>,
     /// Most open connections over all listeners; more are answered with 503. Default 10,000.
     pub max_connections: usize,
-    /// A request head that is not complete after this time closes the connection. Default 10 s.
+    /// A request head that is not complete after this time closes the connection; so does a TLS handshake. Default 10 s.
     pub head_timeout: Duration,
     /// A request body that does not grow for this long is answered with 408; the whole body may
     /// take ten times as long. Default 30 s.

@@ -262,7 +262,10 @@ impl Access {
     /// True if credentials are looked at: otherwise everybody is the local tenant, and what somebody
     /// shows all the same changes nothing.
     pub fn authenticates(&self) -> bool {
-        self.tokens.is_some() || self.directory.has_keys() || self.anonymous == Anonymous::Refuse
+        self.tokens.is_some()
+            || self.directory.has_keys()
+            || self.directory.has_certificates()
+            || self.anonymous == Anonymous::Refuse
     }
 
     /// The tenants.
@@ -278,8 +281,17 @@ impl Access {
     pub fn principal(&self, credential: Credential<'_>) -> Result<Principal, CallError> {
         match credential {
             Credential::Local => Ok(self.local.clone()),
-            Credential::Anonymous | Credential::Token(_) if !self.authenticates() => Ok(self.local.clone()),
-            Credential::Anonymous => match self.anonymous {
+            Credential::Anonymous | Credential::Token(_) | Credential::Certificate(_)
+                if !self.authenticates() =>
+            {
+                Ok(self.local.clone())
+            }
+            Credential::Certificate(names) if self.directory.has_certificates() => {
+                let identity = self.directory.by_certificate(names, unix_seconds());
+                Ok(self.of(&identity.map_err(|d| denied(&d))?))
+            }
+            // A certificate that only opens the connection says nothing about the tenant.
+            Credential::Anonymous | Credential::Certificate(_) => match self.anonymous {
                 Anonymous::Local => Ok(self.local.clone()),
                 Anonymous::Refuse => Err(denied(&Denied::missing())),
             },

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ferromcp_protocol::ProtocolVersion;
 use ferromcp_protocol::meta::RequestMeta;
+use ferromcp_tenancy::CertificateNames;
 use serde_json::Value;
 
 use crate::access::Grants;
@@ -88,6 +89,8 @@ pub enum Credential<'a> {
     Anonymous,
     /// A bearer token or API key, as sent.
     Token(&'a str),
+    /// The names of the client certificate that the connection was opened with; the door has verified it.
+    Certificate(&'a CertificateNames),
     /// A tenant that whoever started the server named. Never taken from a message.
     Tenant(&'a str),
     /// [`Gateway::authenticate`](crate::Gateway::authenticate) found this principal for the same message.

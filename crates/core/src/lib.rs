@@ -38,6 +38,7 @@ pub use ferromcp_guard as guard;
 pub use ferromcp_guard::ScanLimits;
 pub use ferromcp_limits::Standing;
 pub use ferromcp_tenancy as tenancy;
+pub use ferromcp_tenancy::CertificateNames;
 pub use gateway::{Gateway, Outcome, View, Watch};
 pub use record::{CallRecord, Observer};
 pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};

@@ -5,25 +5,27 @@ use globset::{GlobBuilder, GlobMatcher};
 /// Most names of one certificate that are looked at; more match nothing.
 pub const MAX_NAMES: usize = 64;
 
-/// The names of a client certificate that was verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CertificateNames<'a> {
+/// What a client certificate that was verified says about its owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateNames {
     /// The subject as RFC 4514 writes it (`CN=client,O=Company A`), with its escapes, so that no value can pretend to be
     /// two.
-    pub subject: &'a str,
+    pub subject: String,
     /// DNS names.
-    pub dns: &'a [&'a str],
+    pub dns: Vec<String>,
     /// URIs, as SPIFFE ids are.
-    pub uris: &'a [&'a str],
+    pub uris: Vec<String>,
     /// Mail addresses.
-    pub emails: &'a [&'a str],
+    pub emails: Vec<String>,
+    /// When it ends, in Unix seconds: after that it is refused, also on a connection that is still open.
+    pub expires: u64,
 }
 
-impl<'a> CertificateNames<'a> {
+impl CertificateNames {
     /// What audit calls the owner: the first URI, DNS name or address, or the subject.
-    pub(crate) fn principal(&self) -> &'a str {
+    pub(crate) fn principal(&self) -> &str {
         let first = self.uris.first().or(self.dns.first()).or(self.emails.first());
-        first.copied().unwrap_or(self.subject)
+        first.unwrap_or(&self.subject)
     }
 }
 
@@ -33,6 +35,14 @@ enum Field {
     Dns,
     Uri,
     Email,
+}
+
+/// Whether this is a rule for client certificates: `subject:GLOB`, `dns:GLOB`, `uri:GLOB` or `email:GLOB`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_certificate_rule(text: &str) -> Result<(), String> {
+    CertificateRule::parse(text).map(|_| ())
 }
 
 /// `subject:GLOB`, `dns:GLOB`, `uri:GLOB` or `email:GLOB`. `*` matches any characters. DNS names are compared without
@@ -68,17 +78,16 @@ impl CertificateRule {
         Ok(Self { field, glob })
     }
 
-    pub(crate) fn matches(&self, names: &CertificateNames<'_>) -> bool {
-        let subject = [names.subject];
+    pub(crate) fn matches(&self, names: &CertificateNames) -> bool {
         let candidates = match self.field {
-            Field::Subject => &subject,
-            Field::Dns => names.dns,
-            Field::Uri => names.uris,
-            Field::Email => names.emails,
+            Field::Subject => std::slice::from_ref(&names.subject),
+            Field::Dns => &names.dns,
+            Field::Uri => &names.uris,
+            Field::Email => &names.emails,
         };
         candidates.len() <= MAX_NAMES
             && candidates
                 .iter()
-                .any(|name| !name.is_empty() && self.glob.is_match(name))
+                .any(|name| !name.is_empty() && self.glob.is_match(name.as_str()))
     }
 }

@@ -322,9 +322,18 @@ impl Directory {
 
     /// Whose client certificate this is. The TLS layer must have verified it.
     ///
+    /// `now` in Unix seconds.
+    ///
     /// # Errors
-    /// [`Rule::CertificateUnknown`], [`Rule::CertificateAmbiguous`], [`Rule::TenantSuspended`].
-    pub fn by_certificate(&self, names: &CertificateNames<'_>) -> Result<Identity, Denied> {
+    /// [`Rule::CertificateExpired`], [`Rule::CertificateUnknown`], [`Rule::CertificateAmbiguous`],
+    /// [`Rule::TenantSuspended`].
+    pub fn by_certificate(&self, names: &CertificateNames, now: u64) -> Result<Identity, Denied> {
+        if now > names.expires {
+            return Err(Denied::new(
+                Rule::CertificateExpired,
+                "the client certificate has expired while the connection was open; connect with a new one",
+            ));
+        }
         let mut found: Option<&Arc<Tenant>> = None;
         for (_, tenant) in self.certificates.iter().filter(|(rule, _)| rule.matches(names)) {
             if found.is_some_and(|other| other.id != tenant.id) {
@@ -397,6 +406,11 @@ impl Directory {
     /// Whether any tenant has an API key.
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
+    }
+
+    /// Whether any tenant has client certificates.
+    pub fn has_certificates(&self) -> bool {
+        !self.certificates.is_empty()
     }
 
     fn active_tenant(&self, id: &str) -> Result<&Arc<Tenant>, Denied> {

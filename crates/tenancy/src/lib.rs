@@ -23,7 +23,7 @@ mod uri;
 pub use acl::{
     Acl, AclDefault, AclError, AclSettings, Decision, Kind, List, MAX_PATTERN_BYTES, MAX_PATTERNS,
 };
-pub use certificate::{CertificateNames, MAX_NAMES};
+pub use certificate::{CertificateNames, MAX_NAMES, check_certificate_rule};
 pub use directory::{
     CredentialKind, Directory, DirectoryError, Identity, KeySettings, MAX_KEYS, Tenant, TenantSettings,
 };

@@ -33,6 +33,8 @@ pub enum Rule {
     CertificateUnknown,
     /// More than one tenant claims this client certificate.
     CertificateAmbiguous,
+    /// The client certificate has expired.
+    CertificateExpired,
     /// There is no such tenant.
     TenantUnknown,
     /// The tenant is suspended.
@@ -43,7 +45,7 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Missing,
         Self::KeyUnknown,
         Self::KeyExpired,
@@ -58,6 +60,7 @@ impl Rule {
         Self::JwtNoTenant,
         Self::CertificateUnknown,
         Self::CertificateAmbiguous,
+        Self::CertificateExpired,
         Self::TenantUnknown,
         Self::TenantSuspended,
         Self::TenantActFor,
@@ -80,6 +83,7 @@ impl Rule {
             Self::JwtNoTenant => "auth.jwt.no_tenant",
             Self::CertificateUnknown => "auth.certificate.unknown",
             Self::CertificateAmbiguous => "auth.certificate.ambiguous",
+            Self::CertificateExpired => "auth.certificate.expired",
             Self::TenantUnknown => "auth.tenant.unknown",
             Self::TenantSuspended => "auth.tenant.suspended",
             Self::TenantActFor => "auth.tenant.act_for",

@@ -49,8 +49,13 @@ const LAYERS: &[Layer] = &[
         must_not_know: NETWORK,
     },
     Layer {
+        package: "ferromcp-tls",
+        may_use: &["tenancy"],
+        must_not_know: NETWORK,
+    },
+    Layer {
         package: "ferromcp-config",
-        may_use: &[],
+        may_use: &["tenancy", "tls"],
         must_not_know: NETWORK,
     },
     Layer {
@@ -90,7 +95,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp-adapter-http",
-        may_use: &["core", "endpoint", "protocol"],
+        may_use: &["core", "endpoint", "protocol", "tls"],
         must_not_know: ADAPTER,
     },
     Layer {

@@ -25,7 +25,7 @@ pub(crate) async fn call(site: Arc<Site>, request: Request<Incoming>) -> Respons
 async fn answered(site: &Site, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
     let (head, body) = request.into_parts();
     media::require_json(&head.headers)?;
-    let credential = credential(&head.headers)?;
+    let credential = credential(&head.headers, &head.extensions)?;
     let settings = site.settings();
     let bytes = body::read(&head.headers, body, settings.max_body, settings.body_timeout)
         .await

@@ -19,7 +19,7 @@ pub(crate) fn list<B>(site: &Site, request: &Request<B>) -> Response<Body> {
 }
 
 fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusal> {
-    let credential = credential(request.headers())?;
+    let credential = credential(request.headers(), request.extensions())?;
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let view = site.gateway().view(credential).map_err(|e| Refusal::of(&e))?;
     let tools = view.tools();

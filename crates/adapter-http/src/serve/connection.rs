@@ -27,17 +27,34 @@ const PING: Duration = Duration::from_secs(30);
 /// What an HTTP/2 client without TLS sends first (RFC 9113, 3.4), as far as no HTTP/1 method begins.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2";
 
+/// What HTTP travels on.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// What is below.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
 /// Serves a connection to its end. Errors only say that the client went away or broke HTTP.
-pub(crate) async fn run(stream: TcpStream, control: Arc<Control>, service: Service) {
+pub(super) async fn run(stream: TcpStream, control: Arc<Control>, service: Service) {
     let watch = Arc::clone(&control);
-    let mut work = pin!(talk(stream, control, service));
+    until_closed(&watch, talk(stream, control, service)).await;
+}
+
+/// Does the work of a connection until the server closes it.
+pub(super) async fn until_closed(control: &Control, work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
     let mut registered = false;
     poll_fn(|cx| {
         if !registered {
             registered = true;
-            watch.register(cx.waker());
+            control.register(cx.waker());
         }
-        if watch.ordered() == Order::Close {
+        if control.ordered() == Order::Close {
             return Poll::Ready(());
         }
         work.as_mut().poll(cx)
@@ -52,6 +69,10 @@ async fn talk(stream: TcpStream, control: Arc<Control>, service: Service) {
         () = told_to_finish(&control) => return,
     };
     let Ok(http2) = http2 else { return };
+    talk_http(stream, http2, control, service).await;
+}
+
+pub(super) async fn talk_http<S: Socket>(stream: S, http2: bool, control: Arc<Control>, service: Service) {
     let io = Watched {
         stream,
         early: Bytes::new(),
@@ -73,7 +94,11 @@ async fn talk(stream: TcpStream, control: Arc<Control>, service: Service) {
 /// Speaks HTTP/1. Each round ends with the connection, or with a rest: hyper keeps two buffers of
 /// 8 KiB for every connection that it holds, so one that idles is taken from it until the client
 /// speaks again.
-async fn talk_http1(mut io: Watched, control: &Control, mut service: Service) -> Result<(), hyper::Error> {
+async fn talk_http1<S: Socket>(
+    mut io: Watched<S>,
+    control: &Control,
+    mut service: Service,
+) -> Result<(), hyper::Error> {
     while let Some((idle_io, idle_service)) = requests(io, control, service).await? {
         (io, service) = (idle_io, idle_service);
         if io.early.is_empty() {
@@ -82,7 +107,7 @@ async fn talk_http1(mut io: Watched, control: &Control, mut service: Service) ->
             let mut first = [0; 1];
             tokio::select! {
                 biased;
-                count = io.stream.peek(&mut first) => if !matches!(count, Ok(1)) { return Ok(()) },
+                count = io.stream.tcp().peek(&mut first) => if !matches!(count, Ok(1)) { return Ok(()) },
                 () = told_to_finish(control) => return Ok(()),
             }
             drop(resting);
@@ -93,11 +118,11 @@ async fn talk_http1(mut io: Watched, control: &Control, mut service: Service) ->
 }
 
 /// Answers requests until the connection ends (`None`) or may rest.
-async fn requests(
-    io: Watched,
+async fn requests<S: Socket>(
+    io: Watched<S>,
     control: &Control,
     service: Service,
-) -> Result<Option<(Watched, Service)>, hyper::Error> {
+) -> Result<Option<(Watched<S>, Service)>, hyper::Error> {
     // At most 100 header lines: the default, which unlike a number set here is parsed on the stack.
     let mut connection = http1::Builder::new()
         .max_header_size(MAX_BUFFER)
@@ -132,7 +157,11 @@ async fn requests(
     Ok(Some((io, parts.service)))
 }
 
-async fn talk_http2(io: Watched, control: &Control, service: Service) -> Result<(), hyper::Error> {
+async fn talk_http2<S: Socket>(
+    io: Watched<S>,
+    control: &Control,
+    service: Service,
+) -> Result<(), hyper::Error> {
     let mut connection = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -160,7 +189,7 @@ async fn opens_with_http2(stream: &TcpStream) -> io::Result<bool> {
     Ok(count >= 3 && HTTP2_PREFACE.starts_with(&first[..count]))
 }
 
-async fn told_to_finish(control: &Control) {
+pub(super) async fn told_to_finish(control: &Control) {
     poll_fn(|_| {
         if control.ordered() == Order::Run {
             Poll::Pending
@@ -173,8 +202,8 @@ async fn told_to_finish(control: &Control) {
 
 /// A socket that notes when something arrives and when everything is out.
 #[derive(Debug)]
-struct Watched {
-    stream: TcpStream,
+struct Watched<S> {
+    stream: S,
     /// Bytes that were read from it before, and come first.
     early: Bytes,
     /// Head and body of an answer together.
@@ -182,7 +211,7 @@ struct Watched {
     control: Arc<Control>,
 }
 
-impl AsyncRead for Watched {
+impl<S: Socket> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -206,7 +235,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: Socket> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.control.written();
         Pin::new(&mut self.stream).poll_write(cx, buf)

@@ -132,6 +132,11 @@ impl Control {
         self.rest.store(Rest::Awake as u8, Ordering::Release);
     }
 
+    /// The TLS handshake is done: from now on the first head is due.
+    pub(crate) fn opened(&self) {
+        self.enter(Phase::Head);
+    }
+
     /// The connection speaks HTTP/2: only pings can tell whether it is alive.
     pub(crate) fn exempt(&self) {
         self.enter(Phase::Exempt);
@@ -196,7 +201,7 @@ impl Control {
 /// How long a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// For a request head.
+    /// For a request head, and before the first one for the TLS handshake.
     pub(crate) head: Duration,
     /// Between requests.
     pub(crate) idle: Duration,

@@ -85,14 +85,15 @@ fn suspended_tenants_are_refused_on_every_way() {
     other.may_act_for = vec!["a".to_owned()];
     let directory = Directory::new(&[settings, other]).unwrap();
     let names = CertificateNames {
-        dns: &["a.example"],
+        dns: vec!["a.example".to_owned()],
+        expires: NOW,
         ..CertificateNames::default()
     };
     let b = directory.by_id("b").unwrap();
     for rule in [
         directory.by_key(&real.key, NOW).map(|_| ()),
         directory.by_id("a").map(|_| ()),
-        directory.by_certificate(&names).map(|_| ()),
+        directory.by_certificate(&names, NOW).map(|_| ()),
         directory.act_for(&b, "a").map(|_| ()),
     ] {
         let denied = rule.unwrap_err();
@@ -153,11 +154,13 @@ fn certificates() {
         with("c", &["uri:spiffe://example/a/shared"]),
     ])
     .unwrap();
-    let names = |subject, dns, uris, emails| CertificateNames {
-        subject,
-        dns,
-        uris,
-        emails,
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let names = |subject: &str, dns: &[&str], uris: &[&str], emails: &[&str]| CertificateNames {
+        subject: subject.to_owned(),
+        dns: owned(dns),
+        uris: owned(uris),
+        emails: owned(emails),
+        expires: NOW,
     };
     for (names, tenant, principal) in [
         (names("CN=x", &["X.A.Example"], &[], &[]), "a", "X.A.Example"),
@@ -169,7 +172,11 @@ fn certificates() {
         (names("CN=b,O=Company B", &[], &[], &[]), "b", "CN=b,O=Company B"),
         (names("CN=b", &[], &[], &["me@b.example"]), "b", "me@b.example"),
     ] {
-        let identity = directory.by_certificate(&names).unwrap();
+        let identity = directory.by_certificate(&names, NOW).unwrap();
+        assert_eq!(
+            directory.by_certificate(&names, NOW + 1).unwrap_err().rule,
+            Rule::CertificateExpired
+        );
         assert_eq!(
             (identity.tenant.id().as_str(), &*identity.principal),
             (tenant, principal)
@@ -177,7 +184,7 @@ fn certificates() {
     }
     let shared = names("", &[], &["spiffe://example/a/shared"], &[]);
     assert_eq!(
-        directory.by_certificate(&shared).unwrap_err().rule,
+        directory.by_certificate(&shared, NOW).unwrap_err().rule,
         Rule::CertificateAmbiguous
     );
     let many = vec!["x.a.example"; crate::MAX_NAMES + 1];
@@ -190,7 +197,7 @@ fn certificates() {
         names("", &many, &[], &[]),
     ] {
         assert_eq!(
-            directory.by_certificate(&unknown).unwrap_err().rule,
+            directory.by_certificate(&unknown, NOW).unwrap_err().rule,
             Rule::CertificateUnknown
         );
     }
