@@ -157,6 +157,7 @@ fn schemas() -> Value {
                 "name": { "type": "string" },
                 "suspended": { "type": "boolean" },
                 "keys": { "type": "array", "items": { "type": "string", "description": "`sha256:HEX`, or `sha256:HEX until TIME`" } },
+                "certificates": { "type": "array", "items": { "type": "string", "description": "`subject:`, `dns:`, `uri:` or `email:` and a pattern" } },
                 "tools": reference("AccessList"),
                 "resources": reference("AccessList"),
                 "prompts": reference("AccessList"),

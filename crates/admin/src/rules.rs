@@ -43,6 +43,8 @@ pub struct Others {
     pub ids: HashSet<String>,
     /// Whose each hash of a key (`sha256:...`) is.
     pub keys: HashMap<String, String>,
+    /// Whose each rule for client certificates is.
+    pub certificates: HashMap<String, String>,
 }
 
 /// Decides what a tenant may be, by the same rules as the configuration file.

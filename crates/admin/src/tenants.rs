@@ -132,6 +132,9 @@ impl Tenants {
             for key in &parts.settings.keys {
                 others.keys.insert(key.hash.clone(), tenant.id.clone());
             }
+            for rule in &parts.settings.certificates {
+                others.certificates.insert(rule.clone(), tenant.id.clone());
+            }
             let held = Held {
                 version: tenant.version,
                 document,
@@ -273,6 +276,9 @@ impl Tenants {
             others.ids.insert(other.clone());
             for key in &held.parts.settings.keys {
                 others.keys.insert(key.hash.clone(), other.clone());
+            }
+            for rule in &held.parts.settings.certificates {
+                others.certificates.insert(rule.clone(), other.clone());
             }
         }
         let text = Value::from(document.clone()).to_string();

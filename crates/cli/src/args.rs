@@ -177,6 +177,15 @@ pub(crate) struct Target {
         conflicts_with = "config"
     )]
     pub(crate) tenant_key: Option<String>,
+    /// Trust the certificates of this PEM file, instead of those that the system trusts.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Client certificate for the server: a PEM file.
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "config")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Private key of the client certificate: a PEM file.
+    #[arg(long, value_name = "FILE", requires = "cert", conflicts_with = "config")]
+    pub(crate) key: Option<PathBuf>,
     /// Print JSON also on a terminal.
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,6 +6,7 @@ mod audit;
 mod http;
 mod lock;
 mod patterns;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use access::{access, authorization, tokens_of};
 pub(crate) use admin::{keys as admin_keys, tenants};
 pub(crate) use audit::audit;
 pub(crate) use lock::{follow_lock, read as read_lock};
+pub(crate) use tls::{keep_fresh, scheme, tls};
 
 /// Reads the configuration that the arguments name, and lays the arguments over it.
 pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {

@@ -3,6 +3,7 @@
 pub(crate) mod direct;
 pub(crate) mod remote;
 mod show;
+pub(crate) mod trust;
 
 use std::io::{IsTerminal as _, Read as _};
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromcp_adapter_http::{Doors, HttpSettings, Listener, Threads};
+use ferromcp_adapter_http::{Doors, HttpSettings, Listener, ServerTls, Threads};
 use ferromcp_adapter_stdio::Ended;
 use ferromcp_admin::{Admin, AdminSettings};
 use ferromcp_audit::AuditWriter;
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         .as_ref()
         .map(|admin| bind_admin(admin.listen))
         .transpose()?;
+    let tls = if http { build::tls(&config)? } else { None };
     let mut records = Records::default();
     let _call_log = if config.log.calls {
         let (log, writer) =
@@ -95,6 +96,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         runtime,
         tokens,
         admin,
+        tls,
         stop: CancellationToken::new(),
     };
     let served = server.run(listeners, args);
@@ -113,6 +115,7 @@ struct Server {
     runtime: Runtime,
     tokens: Option<Arc<Tokens>>,
     admin: Option<(TcpListener, Arc<Admin>)>,
+    tls: Option<Arc<ServerTls>>,
     stop: CancellationToken,
 }
 
@@ -202,7 +205,13 @@ impl Server {
             authorization: build::authorization(&self.config, address),
             ..HttpSettings::default()
         };
-        let doors = Doors::new(Arc::clone(endpoint), settings);
+        let doors = match &self.tls {
+            None => Doors::new(Arc::clone(endpoint), settings),
+            Some(tls) => {
+                self.runtime.spawn(build::keep_fresh(Arc::clone(tls)));
+                Doors::over_tls(Arc::clone(endpoint), settings, Arc::clone(tls))
+            }
+        };
         let threads = Threads::start(listeners, &doors, &self.stop, drain)
             .map_err(|e| Failure::other("cannot start the HTTP threads", e))?;
         announce(&self.config, &self.gateway, address);
@@ -312,7 +321,7 @@ fn refuse_open_door(config: &Config, insecure: bool) -> Result<(), Failure> {
     }
     Err(Failure::Usage(format!(
         "{address} can be reached by others, and no authentication is configured. Give tenants keys (`ferromcp keys \
-         new TENANT`) or configure auth.jwt, listen on loopback (--addr 127.0.0.1:{}), or, if something in front of \
+         new TENANT`) or client certificates, or configure auth.jwt, listen on loopback (--addr 127.0.0.1:{}), or, if something in front of \
          this server authenticates, add --insecure-no-auth",
         address.port()
     )))
@@ -332,7 +341,7 @@ fn init_log(config: &Config, args: &Serve) -> Result<(), Failure> {
 
 /// Says where the doors are, and one line to try.
 fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
-    let base = format!("http://{address}");
+    let base = format!("{}://{address}", build::scheme(config));
     if config.log.format == LogFormat::Json {
         info!(url = base, "listening");
         return;
@@ -349,7 +358,7 @@ fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
     eprintln!("  health   {base}/health");
     if config.builtin.echo {
         eprintln!("Try:");
-        let key = if config.authenticates() {
+        let key = if config.auth.anonymous == ferromcp_config::Anonymous::Refuse {
             " -H \"x-api-key: $KEY\""
         } else {
             ""

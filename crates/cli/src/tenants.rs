@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::args::{Tenants, TenantsCommand};
-use crate::client::{arguments, remote, run_async};
+use crate::client::{arguments, remote, run_async, trust};
 use crate::exit::Failure;
 use crate::files::print;
 
@@ -40,7 +40,13 @@ pub(crate) fn run(args: &Tenants) -> Result<(), Failure> {
     };
     let url = address(&args.admin, &path)?;
     let headers = [(header::AUTHORIZATION, format!("Bearer {key}"))];
-    let (status, answer) = run_async(remote::exchange(method, &url, &headers, body.into()))?;
+    let (status, answer) = run_async(remote::exchange(
+        trust::system()?,
+        method,
+        &url,
+        &headers,
+        body.into(),
+    ))?;
     if status.is_success() {
         return print(&format!(
             "{}\n",

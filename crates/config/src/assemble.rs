@@ -7,6 +7,7 @@ mod catalog;
 mod limits;
 mod patterns;
 pub(crate) mod tenants;
+mod tls;
 mod upstream_http;
 mod workers;
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::model::{
     Builtin, Command, Config, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions,
-    Supervisor, Transport, Upstream, Validation,
+    Supervisor, Tenant, Transport, Upstream, Validation,
 };
 use crate::problem::{Problem, Problems, push_key, quote};
 use crate::scalar::{show_duration, show_size};
@@ -26,7 +27,7 @@ use crate::text::Parsed;
 
 pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     let mut group = |key: &str| root.object(key).unwrap_or_default();
-    let listen = listen(group("listen"));
+    let (listen, ca) = listen(group("listen"), problems);
     let server = identity(group("server"));
     let builtin = builtin(group("builtin"), problems);
     let supervisor_group = group("supervisor");
@@ -42,8 +43,11 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     let admin = root.object("admin");
     let has_admin = admin.is_some();
     let audit = audit::audit(audit, has_admin, problems);
-    let tenants = tenants::tenants(root.table("tenants"), problems);
-    let has_keys = tenants.iter().any(|tenant| !tenant.keys.is_empty());
+    let tenants = tenants::tenants(root.table("tenants"), ca.is_some(), problems);
+    let has = |some: fn(&Tenant) -> bool| tenants.iter().any(some);
+    let has_certificates = has(|tenant| !tenant.certificates.is_empty());
+    let has_keys = has_certificates || has(|tenant| !tenant.keys.is_empty());
+    tls::fit(&listen, ca, has_certificates || has_admin, problems);
     let auth = auth::auth(auth, has_keys || has_admin, problems);
     let admin = admin.and_then(|fields| admin::admin(fields, &tenants, problems));
     let mut config = Config {
@@ -68,16 +72,20 @@ pub(crate) fn config(mut root: Fields, problems: &mut Problems) -> Config {
     config
 }
 
-fn listen(mut fields: Fields) -> Listen {
+fn listen(mut fields: Fields, problems: &mut Problems) -> (Listen, Option<Span>) {
     let default = Listen::default();
-    Listen {
+    let tls = fields.object("tls");
+    let ca = tls.as_ref().and_then(|tls| tls.span("client_ca"));
+    let listen = Listen {
+        tls: tls.and_then(|tls| tls::tls(tls, problems)),
         http: match fields.text("http").map(|t| t.parsed) {
             Some(Parsed::Addr(addr)) => addr,
             _ => default.http,
         },
         allowed_hosts: fields.strings("allowed_hosts").unwrap_or_default(),
         allowed_origins: fields.strings("allowed_origins").unwrap_or_default(),
-    }
+    };
+    (listen, ca)
 }
 
 fn identity(mut fields: Fields) -> Identity {

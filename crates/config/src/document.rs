@@ -21,7 +21,8 @@ pub struct DocumentProblem {
 
 impl Tenant {
     /// Checks a tenant's settings, a JSON object with the fields of `tenants.ID`. `ids` are the tenants that there are,
-    /// `keys` whose each key is already. References (`${...}`) are plain text here: nothing outside the document is read.
+    /// `keys` whose each key is already, `certificates` whose each rule for client certificates is; `None` if clients are not
+    /// asked for one. References (`${...}`) are plain text here: nothing outside the document is read.
     ///
     /// # Errors
     /// All mistakes at once.
@@ -30,6 +31,7 @@ impl Tenant {
         text: &str,
         ids: &HashSet<String>,
         keys: &HashMap<[u8; 32], String>,
+        certificates: Option<&HashMap<String, String>>,
     ) -> Result<Self, Vec<DocumentProblem>> {
         let mut problems = Problems::default();
         if let Err(wrong) = KeyForm::TenantId.check(id) {
@@ -40,7 +42,14 @@ impl Tenant {
             let fields = Checker::new(&mut problems, &env, Path::new(""))
                 .literal()
                 .object(&root, &settings::tenants::TENANT)?;
-            Some(assemble::tenants::one(id, fields, ids, keys, &mut problems))
+            Some(assemble::tenants::one(
+                id,
+                fields,
+                ids,
+                keys,
+                certificates,
+                &mut problems,
+            ))
         });
         match tenant {
             Some(tenant) if problems.is_empty() => Ok(tenant),
@@ -92,7 +101,8 @@ mod tests {
     fn checked(text: &str) -> Result<Tenant, Vec<DocumentProblem>> {
         let ids = HashSet::from(["a".to_owned(), "b".to_owned()]);
         let keys = HashMap::from([([0xbb; 32], "tenants.b.keys".to_owned())]);
-        Tenant::from_json("a", text, &ids, &keys)
+        let certificates = HashMap::from([("dns:b.example".to_owned(), "tenants.b.certificates".to_owned())]);
+        Tenant::from_json("a", text, &ids, &keys, Some(&certificates))
     }
 
     #[test]
@@ -139,6 +149,19 @@ mod tests {
         let taken = checked(&format!(r#"{{"keys": ["sha256:{hash}"]}}"#)).unwrap_err();
         assert_eq!(taken[0].pointer, "/keys/0");
         assert!(taken[0].message.contains("tenants.b.keys"), "{taken:?}");
+        let text = r#"{"certificates": ["dns:a.example", "dns:b.example", "a.example"]}"#;
+        let claimed = checked(text).unwrap_err();
+        let places: Vec<&str> = claimed.iter().map(|problem| problem.pointer.as_str()).collect();
+        assert_eq!(places, ["/certificates/2", "/certificates/1"], "{claimed:?}");
+        assert!(
+            claimed[1].message.contains("tenants.b.certificates"),
+            "{claimed:?}"
+        );
+        let not_asked = Tenant::from_json("a", text, &HashSet::new(), &HashMap::new(), None).unwrap_err();
+        assert!(
+            not_asked.iter().any(|problem| problem.pointer == "/certificates"),
+            "{not_asked:?}"
+        );
         let unknown = checked(r#"{"acts_for": ["nobody"]}"#).unwrap_err();
         assert_eq!(unknown[0].pointer, "/acts_for/0");
     }
@@ -162,6 +185,6 @@ mod tests {
         let tenant = checked(r#"{"name": "${file:/etc/hostname}"}"#).unwrap();
         assert_eq!(tenant.name.as_deref(), Some("${file:/etc/hostname}"));
         assert_eq!(pointer("a[\"b/c\"][0].d"), "/a/b~1c/0/d");
-        assert!(Tenant::from_json("No Id", "{}", &HashSet::new(), &HashMap::new()).is_err());
+        assert!(Tenant::from_json("No Id", "{}", &HashSet::new(), &HashMap::new(), None).is_err());
     }
 }

@@ -45,7 +45,7 @@ pub use model::{
     ByteRate, Command, Config, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep,
     KeyHash, Limits, Listen, Lock, Log, LogFormat, LogLevel, OAuth, OAuthMethod, OnError, OnFull, OnUnlocked,
     OutputRedaction, Override, PatternAction, PatternExemption, Patterns, PoolSettings, Quotas, Rate,
-    ResourceLimits, Sessions, SignKey, Supervisor, Tenant, ToolFilter, Transport, Upstream, UpstreamTls,
+    ResourceLimits, Sessions, SignKey, Supervisor, Tenant, Tls, ToolFilter, Transport, Upstream, UpstreamTls,
     Validation,
 };
 pub use problem::{ConfigError, Problem};

@@ -5,6 +5,7 @@ mod audit;
 mod limits;
 mod patterns;
 mod tenants;
+mod tls;
 mod upstream_http;
 mod workers;
 
@@ -21,6 +22,7 @@ pub use audit::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
+pub use tls::Tls;
 pub use upstream_http::{AssertionSource, OAuth, OAuthMethod, UpstreamTls};
 pub use workers::{Effect, PoolSettings, ResourceLimits};
 
@@ -83,10 +85,12 @@ pub enum OnUnlocked {
 }
 
 impl Config {
-    /// Whether every caller needs a credential: nobody is let in as the local tenant. So it is with API keys or `auth.jwt`,
-    /// unless `auth.anonymous` says otherwise; without it, only a loopback address is safe to listen on.
+    /// Whether every caller needs a credential: nobody is let in as the local tenant. So it is with API keys, `auth.jwt` or
+    /// client certificates of tenants, unless `auth.anonymous` says otherwise, and where nobody connects without a client
+    /// certificate; without it, only a loopback address is safe to listen on.
     pub fn authenticates(&self) -> bool {
         self.auth.anonymous == Anonymous::Refuse
+            || self.listen.tls.as_ref().is_some_and(|tls| tls.client_required)
     }
 }
 
@@ -99,6 +103,8 @@ pub struct Listen {
     pub allowed_hosts: Vec<String>,
     /// `Origin` values accepted besides loopback ones: lower case, `scheme://host[:port]`, default ports left out.
     pub allowed_origins: Vec<String>,
+    /// Serve HTTPS; `None`: plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// `server`: what `serverInfo` says; absent parts are the product's own.
@@ -330,6 +336,7 @@ impl Default for Listen {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            tls: None,
         }
     }
 }

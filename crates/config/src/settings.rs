@@ -10,6 +10,7 @@ mod catalog;
 mod limits;
 mod patterns;
 pub(crate) mod tenants;
+mod tls;
 mod upstream_http;
 mod workers;
 
@@ -188,17 +189,18 @@ static LISTEN: Object = Object {
             Words("loopback origins"),
             "Further values of the `Origin` header (web pages) that are accepted.",
         ),
-    ],
-    later: &[
-        later(
-            "grpc",
-            "clients can use MCP or REST on `listen.http` for now; remove the key",
-        ),
-        later(
+        field(
             "tls",
-            "put a reverse proxy that ends TLS in front for now; remove the key",
+            Kind::Object(&tls::TLS),
+            Group,
+            "Serve HTTPS instead of HTTP. The files are looked at every two seconds: new connections use the new ones, \
+             unless they are no good.",
         ),
     ],
+    later: &[later(
+        "grpc",
+        "clients can use MCP or REST on `listen.http` for now; remove the key",
+    )],
 };
 
 static SERVER: Object = Object {

@@ -64,6 +64,10 @@ pub(crate) enum Form {
     Claim,
     /// An OAuth scope.
     Scope,
+    /// A rule for client certificates.
+    CertificateRule,
+    /// A file that exists.
+    File,
     /// A directory that need not exist.
     Folder,
     /// A file that need not exist.
@@ -185,6 +189,10 @@ impl Form {
                 "the name of a claim, as in tenant, or of one inside others, as in org.tenant".into()
             }
             Self::Scope => "an OAuth scope, as in mcp:tools".into(),
+            Self::CertificateRule => {
+                "`subject:`, `dns:`, `uri:` or `email:` and a pattern, as in dns:*.example.com".into()
+            }
+            Self::File => "the path of a file that exists".into(),
             Self::Folder => "the path of a directory".into(),
             Self::NewFile => "the path of a file".into(),
             Self::KeyFile => "the path of a file, or `${file:PATH}` for its content".into(),
@@ -204,6 +212,7 @@ impl Form {
             Self::KeyHash => Some("^sha256:[0-9A-Fa-f]{64}( until [0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z)?$"),
             Self::Rule => Some(r"^pattern(\.[a-z0-9_-]+)+$"),
             Self::Issuer => Some("^https?://[^?#]+$"),
+            Self::CertificateRule => Some("^(subject|dns|uri|email):.+$"),
             Self::Scope => Some(r"^[!#-\[\]-~]+$"),
             _ => None,
         }
@@ -265,6 +274,11 @@ impl Form {
             Self::Jwks => policy::jwks(text, base),
             Self::Claim => policy::claim(text).map(Parsed::Names),
             Self::Scope => policy::scope(text).map(|()| Parsed::Text(text.into())),
+            Self::CertificateRule => match ferromcp_tenancy::check_certificate_rule(text) {
+                Ok(()) => Ok(Parsed::Text(text.into())),
+                Err(hint) => wrong_but("this is not a rule for client certificates", hint),
+            },
+            Self::File => policy::file(text, base).map(Parsed::Path),
             Self::Folder => policy::folder(text, base).map(Parsed::Path),
             Self::NewFile => policy::new_file(text, base).map(Parsed::Path),
             Self::KeyFile => Ok(policy::key_file(text, base)),

@@ -87,7 +87,9 @@ fn push(out: &mut String, attribute: &AttributeTypeAndValue<'_>) {
         _ => {
             out.push('#');
             let encoded = attribute.attr_value().to_der_vec().unwrap_or_default();
-            encoded.iter().for_each(|byte| out.push_str(&format!("{byte:02x}")));
+            encoded
+                .iter()
+                .for_each(|byte| out.push_str(&format!("{byte:02x}")));
         }
     }
 }

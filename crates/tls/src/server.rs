@@ -196,7 +196,13 @@ impl Contents {
         } else {
             &[&TLS13, &TLS12]
         };
-        let unusable = |e: &Error| vec![TlsError::new(Part::Key, format!("TLS cannot be set up: {e}"), REPORT)];
+        let unusable = |e: &Error| {
+            vec![TlsError::new(
+                Part::Key,
+                format!("TLS cannot be set up: {e}"),
+                REPORT,
+            )]
+        };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .map_err(|e| unusable(&e))?

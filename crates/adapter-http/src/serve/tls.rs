@@ -27,7 +27,12 @@ impl Socket for TlsStream<TcpStream> {
 }
 
 /// Serves a connection to its end. The handshake has as long as a request head, and then the first head has as long again.
-pub(super) async fn run(stream: TcpStream, config: Arc<ServerConfig>, control: Arc<Control>, service: Service) {
+pub(super) async fn run(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    control: Arc<Control>,
+    service: Service,
+) {
     let watch = Arc::clone(&control);
     // Boxed: the state of a handshake is large, and gone after it.
     until_closed(&watch, Box::pin(talk(stream, config, control, service))).await;
@@ -42,7 +47,9 @@ async fn talk(stream: TcpStream, config: Arc<ServerConfig>, control: Arc<Control
     };
     match (count, first) {
         (Ok(1), [HANDSHAKE]) => {}
-        (Ok(1), [byte]) if byte.is_ascii_uppercase() => return refuse(stream, "400 Bad Request", PLAIN).await,
+        (Ok(1), [byte]) if byte.is_ascii_uppercase() => {
+            return refuse(stream, "400 Bad Request", PLAIN).await;
+        }
         _ => return,
     }
     let accepted = tokio::select! {

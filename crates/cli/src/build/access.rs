@@ -138,7 +138,7 @@ fn tenant(set: &ferromcp_config::Tenant) -> TenantSettings {
                     .map(|end| end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()),
             })
             .collect(),
-        certificates: Vec::new(),
+        certificates: set.certificates.clone(),
         may_act_for: match &set.acts_for {
             ActsFor::Tenants(ids) => ids.clone(),
             ActsFor::All => vec!["*".to_owned()],
@@ -253,7 +253,7 @@ pub(crate) fn authorization(config: &Config, bound: SocketAddr) -> Option<Author
             .auth
             .resource
             .clone()
-            .unwrap_or_else(|| format!("http://{bound}/mcp")),
+            .unwrap_or_else(|| format!("{}://{bound}/mcp", super::scheme(config))),
         authorization_servers: config.auth.authorization_servers.clone(),
         scopes: jwt.scopes.clone(),
     })

@@ -69,13 +69,15 @@ impl Rules for OfConfig {
                 keys.insert(digest, format!("a key of tenant {owner}"));
             }
         }
-        let tenant = Tenant::from_json(id, document, &ids, &keys).map_err(|problems| {
-            let issue = |problem: ferromcp_config::DocumentProblem| Issue {
-                pointer: problem.pointer,
-                message: problem.message,
-            };
-            problems.into_iter().map(issue).collect::<Vec<_>>()
-        })?;
+        let certificates = certificates(config, others);
+        let tenant =
+            Tenant::from_json(id, document, &ids, &keys, certificates.as_ref()).map_err(|problems| {
+                let issue = |problem: ferromcp_config::DocumentProblem| Issue {
+                    pointer: problem.pointer,
+                    message: problem.message,
+                };
+                problems.into_iter().map(issue).collect::<Vec<_>>()
+            })?;
         let parts = access::parts(&tenant, config).map_err(|message| {
             vec![Issue {
                 pointer: "/patterns".to_owned(),
@@ -98,6 +100,26 @@ impl Rules for OfConfig {
     fn access(&self, stored: &[&TenantParts], before: &Directory) -> Result<AccessSettings, String> {
         access::settings(&self.config, self.tokens.clone(), stored, before).map_err(|e| e.to_string())
     }
+}
+
+/// Whose each rule for client certificates is; `None` if clients are not asked for one.
+fn certificates(config: &Config, others: &Others) -> Option<HashMap<String, String>> {
+    config.listen.tls.as_ref()?.client_ca.as_ref()?;
+    let owners = others
+        .certificates
+        .iter()
+        .map(|(rule, owner)| (rule.clone(), format!("a rule of tenant {owner}")));
+    let mut found: HashMap<String, String> = owners.collect();
+    for tenant in &config.tenants {
+        let owner = format!("tenants.{}.certificates", tenant.id);
+        found.extend(
+            tenant
+                .certificates
+                .iter()
+                .map(|rule| (rule.clone(), owner.clone())),
+        );
+    }
+    Some(found)
 }
 
 fn digest(hash: &str) -> Option<[u8; 32]> {
@@ -125,6 +147,9 @@ fn file_tenant(tenant: &Tenant) -> FileTenant {
     }
     if !tenant.keys.is_empty() {
         add("keys", tenant.keys.iter().map(key).collect());
+    }
+    if !tenant.certificates.is_empty() {
+        add("certificates", json!(tenant.certificates));
     }
     for (name, list) in [
         ("tools", &tenant.tools),

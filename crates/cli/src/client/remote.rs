@@ -7,9 +7,11 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::trust;
 use crate::args::Target;
 use crate::exit::Failure;
 
@@ -101,11 +103,12 @@ async fn send(
         .map(|key| (header::AUTHORIZATION, format!("Bearer {key}")))
         .into_iter()
         .collect();
-    exchange(method, url, &headers, body).await
+    exchange(trust::settings(target)?, method, url, &headers, body).await
 }
 
 /// One request, one JSON answer.
 pub(crate) async fn exchange(
+    tls: ClientConfig,
     method: Method,
     url: &Url,
     headers: &[(header::HeaderName, String)],
@@ -115,8 +118,7 @@ pub(crate) async fn exchange(
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT));
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_native_roots()
-        .map_err(|e| Failure::other("cannot read the system's certificates", e))?
+        .with_tls_config(tls)
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);

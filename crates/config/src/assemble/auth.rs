@@ -9,7 +9,7 @@ use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 use crate::text::Parsed;
 
-/// `has_keys`: some tenant has an API key, or the admin API may give it one.
+/// `has_keys`: some tenant has an API key or a client certificate, or the admin API may give it one.
 pub(super) fn auth(mut fields: Fields, has_keys: bool, problems: &mut Problems) -> Auth {
     let has_jwt = fields.span("jwt").is_some();
     if !has_jwt {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::limits::limit;
+use super::no_effect;
 use super::patterns::patterns;
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::model::{AccessList, ActsFor, KeyHash, Quotas, Tenant};
@@ -13,11 +14,14 @@ use crate::text::Parsed;
 /// Most unknown names that get a suggestion: one is looked for among all tenants.
 const MAX_SUGGESTIONS: usize = 3;
 
-pub(super) fn tenants(entries: Vec<(String, Checked)>, problems: &mut Problems) -> Vec<Tenant> {
+/// `asks`: clients are asked for a certificate.
+pub(super) fn tenants(entries: Vec<(String, Checked)>, asks: bool, problems: &mut Problems) -> Vec<Tenant> {
     let ids: HashSet<String> = entries.iter().map(|(id, _)| id.clone()).collect();
     let mut context = Context {
         ids: &ids,
         keys: HashMap::new(),
+        certificates: HashMap::new(),
+        asks,
         suggestions: 0,
         problems,
     };
@@ -28,17 +32,21 @@ pub(super) fn tenants(entries: Vec<(String, Checked)>, problems: &mut Problems) 
     entries.into_iter().filter_map(tenant).collect()
 }
 
-/// One tenant outside of the file, among others.
+/// One tenant outside of the file, among others. `certificates`: whose each rule is already; `None`: clients are not asked
+/// for a certificate.
 pub(crate) fn one(
     id: &str,
     fields: Fields,
     ids: &HashSet<String>,
     keys: &HashMap<[u8; 32], String>,
+    certificates: Option<&HashMap<String, String>>,
     problems: &mut Problems,
 ) -> Tenant {
     let mut context = Context {
         ids,
         keys: keys.clone(),
+        certificates: certificates.cloned().unwrap_or_default(),
+        asks: certificates.is_some(),
         suggestions: 0,
         problems,
     };
@@ -49,6 +57,9 @@ struct Context<'c> {
     ids: &'c HashSet<String>,
     /// Where each hash was first given.
     keys: HashMap<[u8; 32], String>,
+    /// Where each rule for certificates was first given.
+    certificates: HashMap<String, String>,
+    asks: bool,
     suggestions: usize,
     problems: &'c mut Problems,
 }
@@ -59,6 +70,7 @@ impl Context<'_> {
             name: fields.string("name"),
             suspended: fields.flag("suspended", false),
             keys: self.keys(&mut fields),
+            certificates: self.certificates(&mut fields),
             tools: self.access(fields.object("tools")),
             resources: self.access(fields.object("resources")),
             prompts: self.access(fields.object("prompts")),
@@ -90,6 +102,43 @@ impl Context<'_> {
             }
             self.keys.insert(key.sha256, path);
             out.push(key);
+        }
+        out
+    }
+
+    fn certificates(&mut self, fields: &mut Fields) -> Vec<String> {
+        let Some(texts) = fields.texts("certificates") else {
+            return Vec::new();
+        };
+        if !self.asks {
+            let span = fields.span("certificates").unwrap_or_default();
+            let why = "clients are not asked for a certificate";
+            self.problems.push(
+                no_effect(span, &fields.path, "certificates", why)
+                    .hint("add `listen.tls` with `client_ca`, or remove the key"),
+            );
+        }
+        let mut out = Vec::new();
+        for (index, text) in texts.into_iter().enumerate() {
+            let span = text.span.clone();
+            let Some(rule) = Text::into_string(text) else {
+                continue;
+            };
+            let path = item(&fields.path, "certificates", index);
+            if let Some(first) = self.certificates.get(&rule) {
+                self.problems.push(
+                    Problem::new(
+                        span,
+                        &path,
+                        format!("the rule {} is also `{first}`", quote(&rule)),
+                    )
+                    .expected("each rule once in the whole file: a certificate belongs to one tenant")
+                    .hint("remove one of them"),
+                );
+                continue;
+            }
+            self.certificates.insert(rule.clone(), path);
+            out.push(rule);
         }
         out
     }

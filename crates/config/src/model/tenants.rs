@@ -20,6 +20,9 @@ pub struct Tenant {
     pub suspended: bool,
     /// Hashes of the API keys, at most 64; none appears twice, here or in another tenant.
     pub keys: Vec<KeyHash>,
+    /// Its client certificates: `subject:GLOB`, `dns:GLOB`, `uri:GLOB` or `email:GLOB`, none twice in the file. Empty without
+    /// `listen.tls.client_ca`.
+    pub certificates: Vec<String>,
     /// Tools by listed name.
     pub tools: AccessList,
     /// Resources by URI.

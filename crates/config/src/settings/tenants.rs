@@ -36,6 +36,14 @@ pub(crate) static TENANT: Object = Object {
              the key end. No hash may appear twice in the file.",
         ),
         field(
+            "certificates",
+            texts(&Kind::Text(Form::CertificateRule), false, 64),
+            Words("no certificates"),
+            "Its client certificates: `subject:`, `dns:`, `uri:` or `email:` and a pattern, where `*` stands for any characters. \
+             The subject is written as in RFC 4514 (`CN=client,O=Company A`), `\\` in it as `\\\\`. A key or token in a request wins \
+             over the certificate. Needs `listen.tls.client_ca`.",
+        ),
+        field(
             "tools",
             Kind::Object(&NAMES),
             Group,

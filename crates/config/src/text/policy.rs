@@ -191,6 +191,15 @@ pub(super) fn folder(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
     }
 }
 
+/// A file that is there.
+pub(super) fn file(text: &str, base: &Path) -> Result<PathBuf, Wrong> {
+    let path = base.join(text);
+    match regular_file(&path) {
+        Ok(()) => Ok(path),
+        Err(message) => wrong_but(message, "correct the path (it is relative to the config file)"),
+    }
+}
+
 /// The file of a key, or the key itself. Whether the file is there can only be asked of a path: see [`regular_file`].
 pub(super) fn key_file(text: &str, base: &Path) -> Parsed {
     if text.contains('\n') || text.starts_with("-----BEGIN") {

@@ -91,12 +91,6 @@ fn settings_of_later_versions() {
             "not supported by this version",
         ),
         (
-            "listen: { tls: {} }",
-            "1:11",
-            "listen.tls",
-            "not supported by this version",
-        ),
-        (
             "supervisor: { idle_timeout: 5s }",
             "1:15",
             "supervisor.idle_timeout",

@@ -1,0 +1,18 @@
+//! `listen.tls` as plain data.
+
+use std::path::PathBuf;
+
+/// `listen.tls`. When the config was read, the files were there and fitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The server's certificate chain, resolved against the config file.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities of client certificates; `None`: clients are not asked for one.
+    pub client_ca: Option<PathBuf>,
+    /// Nobody connects without a certificate; default true. False without `client_ca`.
+    pub client_required: bool,
+    /// TLS 1.2 is refused; default false.
+    pub tls13_only: bool,
+}
