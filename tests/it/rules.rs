@@ -48,15 +48,21 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "crates/tenancy/src/directory/tests.rs",
         "Rule::KeyExpired",
     ),
+    // Certificates: only HTTP has them.
     (
         "auth.certificate.unknown",
-        "crates/tenancy/src/directory/tests.rs",
-        "Rule::CertificateUnknown",
+        "crates/adapter-http/tests/http/tls.rs",
+        "",
     ),
     (
         "auth.certificate.ambiguous",
-        "crates/tenancy/src/directory/tests.rs",
-        "Rule::CertificateAmbiguous",
+        "crates/adapter-http/tests/http/tls.rs",
+        "",
+    ),
+    (
+        "auth.certificate.expired",
+        "crates/adapter-http/tests/http/tls.rs",
+        "",
     ),
     // Resources and prompts have no REST door.
     ("acl.resource.default", "crates/tenancy/src/acl/tests.rs", ""),

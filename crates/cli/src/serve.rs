@@ -10,7 +10,7 @@ use ferromcp_adapter_stdio::Ended;
 use ferromcp_admin::{Admin, AdminSettings};
 use ferromcp_audit::AuditWriter;
 use ferromcp_config::{Config, JwtKeys, LogFormat};
-use ferromcp_core::{Credential, Gateway, Tokens};
+use ferromcp_core::{Access, Credential, Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
 use ferromcp_telemetry::{CallLog, LogSetup, Records};
 use ferromcp_upstream::Upstreams;
@@ -64,11 +64,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let tokens = build::tokens_of(&config)?;
     let tenants = build::tenants(&config, tokens.clone())?;
     let access = build::access(&config, tokens.clone(), tenants.as_deref())?;
-    if let Some(tenant) = &args.tenant {
-        access
-            .principal(Credential::Tenant(tenant))
-            .map_err(|e| Failure::Usage(format!("--tenant {tenant}: {}", e.message())))?;
-    }
+    check_tenant(args, &access)?;
     let (recorded, audit) = build::audit(&config)?.unzip();
     records.audit.clone_from(&recorded);
     records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
@@ -107,6 +103,17 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         }
         _ => served,
     }
+}
+
+/// The tenant of stdio is one that there is, and that is not suspended.
+fn check_tenant(args: &Serve, access: &Access) -> Result<(), Failure> {
+    let Some(tenant) = &args.tenant else {
+        return Ok(());
+    };
+    access
+        .principal(Credential::Tenant(tenant))
+        .map(|_| ())
+        .map_err(|e| Failure::Usage(format!("--tenant {tenant}: {}", e.message())))
 }
 
 struct Server {
@@ -358,7 +365,9 @@ fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
     eprintln!("  health   {base}/health");
     if config.builtin.echo {
         eprintln!("Try:");
-        let key = if config.auth.anonymous == ferromcp_config::Anonymous::Refuse {
+        let key = if config.listen.tls.as_ref().is_some_and(|tls| tls.client_required) {
+            " --cert client.pem --key client.key"
+        } else if config.auth.anonymous == ferromcp_config::Anonymous::Refuse {
             " -H \"x-api-key: $KEY\""
         } else {
             ""

@@ -1,6 +1,7 @@
 //! The table of settings against the model: every key has an effect, every documented default is the real one.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::Config;
 use crate::settings::ROOT;
@@ -31,6 +32,25 @@ fn leaves() -> Vec<(Vec<&'static str>, &'static Field)> {
     let mut out = Vec::new();
     walk(&[], &ROOT, &mut out);
     out
+}
+
+/// A file with a certificate and its key; the test's end leaves it to the system's cleaning of temporary files.
+fn identity() -> &'static str {
+    static FILE: OnceLock<String> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let pem = made.cert.pem() + &made.signing_key.serialize_pem();
+        std::io::Write::write_all(&mut file, pem.as_bytes()).unwrap();
+        file.into_temp_path().keep().unwrap().to_str().unwrap().to_owned()
+    })
+}
+
+/// `listen.tls` with these keys, all of which name that file.
+fn tls(keys: &[&'static str]) -> Vec<(Vec<&'static str>, &'static str)> {
+    keys.iter()
+        .map(|&key| (vec!["listen", "tls", key], identity()))
+        .collect()
 }
 
 /// A value that differs from every default.
@@ -85,6 +105,8 @@ fn sample(kind: &Kind, absent: Absent) -> String {
             Form::KeyHash => format!("\"sha256:{}\"", "7f".repeat(32)),
             Form::Rule => "pattern.sample".into(),
             Form::Secret => "s".repeat(64),
+            Form::CertificateRule => "\"dns:sample.example.com\"".into(),
+            Form::File => identity().into(),
             Form::Folder => "src".into(),
             Form::KeyFile => "Cargo.toml".into(),
             Form::Directory => "src".into(),
@@ -140,7 +162,20 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         ["tenants", _, "acts_for"] => vec![(vec!["tenants", "other"], "{}"), (vec!["tenants", "id"], "{}")],
         ["tenants", _, "limits", "burst"] => vec![(vec!["tenants", "id", "limits", "rate"], "5/s")],
         ["tenants", _, "patterns", _] => vec![(vec!["tenants", "id", "patterns"], "{}")],
+        ["tenants", _, "certificates"] => {
+            let mut needs = tls(&["cert", "key", "client_ca"]);
+            needs.push((vec!["tenants", "id"], "{}"));
+            needs
+        }
         ["tenants", ..] => vec![(vec!["tenants", "id"], "{}")],
+        ["listen", "tls", "cert"] => tls(&["key"]),
+        ["listen", "tls", "key"] => tls(&["cert"]),
+        ["listen", "tls", "client_auth"] => {
+            let mut needs = tls(&["cert", "key", "client_ca"]);
+            needs.push((vec!["tenants", "id", "certificates"], "[\"dns:a.example.com\"]"));
+            needs
+        }
+        ["listen", "tls", _] => tls(&["cert", "key"]),
         ["auth", "anonymous"] => with_keys("jwks", "https://j.example.com"),
         ["auth", "jwt", "secret"] => jwt(),
         ["auth", "jwt", _] | ["auth", "resource" | "authorization_servers"] => {
@@ -247,6 +282,7 @@ fn is_required(path: &[&str]) -> bool {
             | ["servers", _, "auth", "oauth", "client_id"]
             | ["servers", _, "tls", "cert" | "key"]
             | ["admin", "keys" | "store"]
+            | ["listen", "tls", "cert" | "key"]
     )
 }
 

@@ -242,9 +242,10 @@ impl<S: Socket> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Asked for once nothing is left to be written.
+        // Asked for once nothing is left to be written. TLS may still hold a part that did not fit into the socket.
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.control.flushed();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -13,3 +13,4 @@ mod modern;
 mod openapi;
 mod rest;
 mod support;
+mod tls;

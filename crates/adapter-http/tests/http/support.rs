@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromcp_adapter_http::{Doors, HttpSettings, Listener, serve};
+use ferromcp_adapter_http::{Doors, HttpSettings, Listener, ServerTls, serve};
 use ferromcp_core::{
     CallContext, CallError, Gateway, Identity, InputKind, InputRequest, InputRequired, Interaction, Listing,
     LogMessage, Offers, Payload, Policy, Progress, Reply, Source, SourceFuture, Spec,
@@ -14,7 +14,7 @@ use ferromcp_core::{
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
 use ferromcp_protocol::{LogLevel, RpcError};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -248,6 +248,14 @@ impl Server {
     }
 
     pub(crate) async fn bound(address: &str, settings: HttpSettings) -> Self {
+        Self::open(address, settings, None)
+    }
+
+    pub(crate) fn over_tls(settings: HttpSettings, tls: &Arc<ServerTls>) -> Self {
+        Self::open("127.0.0.1:0", settings, Some(Arc::clone(tls)))
+    }
+
+    fn open(address: &str, settings: HttpSettings, tls: Option<Arc<ServerTls>>) -> Self {
         let script = Arc::new(Script {
             seen: watch::channel(Seen::default()).0,
             gate: Semaphore::new(0),
@@ -255,7 +263,10 @@ impl Server {
         let gateway = Arc::new(Gateway::new(Identity::default(), Policy::default(), ()));
         gateway.publish(listing(&script));
         let endpoint = Arc::new(Endpoint::new(Arc::clone(&gateway), EndpointSettings::default()));
-        let doors = Doors::new(Arc::clone(&endpoint), settings);
+        let doors = match tls {
+            None => Doors::new(Arc::clone(&endpoint), settings),
+            Some(tls) => Doors::over_tls(Arc::clone(&endpoint), settings, tls),
+        };
         let listener = Listener::bind(address).expect("a free port");
         let mut address = listener.local_addr();
         if address.ip().is_unspecified() {
@@ -364,9 +375,14 @@ impl Event {
     }
 }
 
+/// TCP, or TLS on it.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
 /// A connection.
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Socket>,
     buffer: Vec<u8>,
     /// Decoded text of an event stream that was not taken yet.
     events: String,
@@ -379,8 +395,12 @@ impl Client {
         let stream = patiently("a connection", TcpStream::connect(address))
             .await
             .expect("connect");
+        Self::on(stream)
+    }
+
+    pub(crate) fn on(stream: impl Socket + 'static) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
             buffer: Vec::new(),
             events: String::new(),
             over: false,
@@ -388,17 +408,19 @@ impl Client {
     }
 
     /// The two directions, for a client that talks while it listens.
-    pub(crate) fn split(self) -> (tokio::net::tcp::OwnedReadHalf, tokio::net::tcp::OwnedWriteHalf) {
-        self.stream.into_split()
+    pub(crate) fn split(self) -> (ReadHalf<Box<dyn Socket>>, WriteHalf<Box<dyn Socket>>) {
+        tokio::io::split(self.stream)
     }
 
     pub(crate) async fn send(&mut self, bytes: impl Into<Vec<u8>>) {
         self.stream.write_all(&bytes.into()).await.expect("send");
+        self.stream.flush().await.expect("send");
     }
 
     /// Sends what the server may refuse before it has all.
     pub(crate) async fn try_send(&mut self, bytes: impl Into<Vec<u8>>) {
         let _ = self.stream.write_all(&bytes.into()).await;
+        let _ = self.stream.flush().await;
     }
 
     /// False at the end of the connection.
@@ -408,6 +430,12 @@ impl Client {
         patiently("bytes of the server", read)
             .await
             .is_ok_and(|count| count > 0)
+    }
+
+    /// Whatever still comes until the server closes the connection.
+    pub(crate) async fn rest(mut self) -> Vec<u8> {
+        while self.more().await {}
+        self.buffer
     }
 
     /// True once the server closed the connection without sending anything more.

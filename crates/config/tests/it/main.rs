@@ -9,6 +9,7 @@ mod policy;
 mod rendered;
 mod robust;
 mod schema;
+mod tls;
 mod upstream_http;
 
 use std::path::Path;
