@@ -27,7 +27,7 @@ impl Settings {
         let config = match guards {
             Guards::Default => return Ok(None),
             Guards::Off => json!({
-                "validation": { "patterns": { "action": "off" }, "enforce_schema": false },
+                "validation": { "patterns": { "action": "off" }, "schema": "off" },
             }),
             Guards::On => {
                 let (roomy, flooder) = (new_key("roomy")?, new_key("flooder")?);

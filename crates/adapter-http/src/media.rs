@@ -16,17 +16,23 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
             message,
         )
     };
-    if let Some(coding) = headers.get(CONTENT_ENCODING)
+    // One walk over the few headers that there are costs less than two look-ups.
+    let (mut coding, mut kind) = (None, None);
+    for (name, value) in headers {
+        if *name == CONTENT_TYPE {
+            kind = kind.or(Some(value));
+        } else if *name == CONTENT_ENCODING {
+            coding = coding.or(Some(value));
+        }
+    }
+    if let Some(coding) = coding
         && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
         return Err(unsupported(
             "compressed bodies are not accepted; send it as it is".into(),
         ));
     }
-    let sent = headers
-        .get(CONTENT_TYPE)
-        .map(|v| v.to_str().unwrap_or_default())
-        .unwrap_or_default();
+    let sent = kind.and_then(|v| v.to_str().ok()).unwrap_or_default();
     if sent == "application/json" {
         return Ok(());
     }
@@ -62,7 +68,10 @@ pub(crate) struct Accepts {
 /// Reads `Accept`. A client that sends none takes everything (RFC 9110, 12.5.1).
 pub(crate) fn accepts(headers: &HeaderMap) -> Accepts {
     // What MCP clients send, letter for letter.
-    let mut sent = headers.get_all(ACCEPT).iter();
+    let mut sent = headers
+        .iter()
+        .filter(|(name, _)| **name == ACCEPT)
+        .map(|(_, value)| value);
     if sent
         .next()
         .is_some_and(|v| v == "application/json, text/event-stream")
