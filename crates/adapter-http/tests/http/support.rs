@@ -375,6 +375,9 @@ impl Event {
     }
 }
 
+/// A connection, with or without TLS.
+type Stream = Box<dyn Socket>;
+
 /// TCP, or TLS on it.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -382,7 +385,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// A connection.
 pub(crate) struct Client {
-    stream: Box<dyn Socket>,
+    stream: Stream,
     buffer: Vec<u8>,
     /// Decoded text of an event stream that was not taken yet.
     events: String,
@@ -408,7 +411,7 @@ impl Client {
     }
 
     /// The two directions, for a client that talks while it listens.
-    pub(crate) fn split(self) -> (ReadHalf<Box<dyn Socket>>, WriteHalf<Box<dyn Socket>>) {
+    pub(crate) fn split(self) -> (ReadHalf<Stream>, WriteHalf<Stream>) {
         tokio::io::split(self.stream)
     }
 

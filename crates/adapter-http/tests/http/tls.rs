@@ -48,7 +48,7 @@ fn tenants(server: &Server) -> String {
         anonymous: Anonymous::Refuse,
         ..AccessSettings::default()
     });
-    key.key.to_string()
+    key.key
 }
 
 /// The server does not serve this client, whatever the client believes of its handshake: with TLS 1.3, it ends first.
