@@ -1,12 +1,12 @@
 //! OAuth 2.1 as a client, for upstream servers that want tokens (2026-07-28 basic/authorization).
 //!
-//! Owns: finding out which authorization server a resource trusts ([`discover`]), what we are to it ([`client`]), the
-//! grants ([`grant`], [`code`]), and one token per server with its renewal ([`Authorizer`]).
+//! Owns: finding out which authorization server a resource trusts (`discover`), what we are to it (`client`), the
+//! grants (`grant`, `code`), and one token per server with its renewal (`Authorizer`).
 //!
 //! Must not know: callers. A caller's token never reaches an upstream (basic/authorization/security-considerations,
 //! "Token Passthrough"): everything here is the gateway's own identity.
 //!
-//! What is fetched is named by servers, so every address is checked ([`fetch`]): `https` except between programs of
+//! What is fetched is named by servers, so every address is checked (`fetch`): `https` except between programs of
 //! one machine, no redirects, bounded sizes and times.
 
 mod authorizer;
