@@ -134,8 +134,10 @@ const HEX_PAIRS: [[u8; 2]; 256] = {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.extend_from_slice(&HEX_PAIRS[usize::from(*byte)]);
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for (pair, byte) in out[start..].as_chunks_mut().0.iter_mut().zip(bytes) {
+        *pair = HEX_PAIRS[usize::from(*byte)];
     }
 }
 

@@ -4,6 +4,7 @@
 //! a secret may begin costs a look at what is there, and what was looked at is not looked at again for the same kind.
 
 mod kinds;
+mod quick;
 
 use std::fmt;
 
@@ -97,7 +98,7 @@ pub struct Redactor {
 }
 
 /// What a redaction did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redacted {
     /// The text with what was found replaced; none where nothing was found.
     pub text: Option<String>,
@@ -138,8 +139,12 @@ impl Redactor {
     /// written anew with its escapes; everything else stays as it is. What is split over several strings is not found.
     ///
     /// # Errors
-    /// The text is not JSON, as [`crate::scan()`] with [`ScanLimits::UNBOUNDED`] says. Then nothing may be passed on.
+    /// The text is not JSON, as [`crate::scan()`] with [`ScanLimits::UNBOUNDED`] says. Then nothing may be passed on. (Text in
+    /// which nothing could be sensitive, wherever its strings begin and end, is not looked at so closely.)
     pub fn redact(self, text: &str) -> Result<Redacted, Violation> {
+        if !self.is_on() || !quick::may_hold(text.as_bytes()) {
+            return Ok(Redacted::default());
+        }
         let mut walk = Walk {
             bytes: text.as_bytes(),
             kinds: self.kinds,
@@ -150,9 +155,7 @@ impl Redactor {
             counts: [0; Sensitive::ALL.len()],
             named: false,
         };
-        if self.is_on() {
-            scan_watched(text, &ScanLimits::UNBOUNDED, &mut walk)?;
-        }
+        scan_watched(text, &ScanLimits::UNBOUNDED, &mut walk)?;
         let Walk {
             mut out,
             copied,
@@ -227,7 +230,7 @@ impl Observer for Walk<'_> {
                 end: text.len(),
                 kind: Sensitive::Password,
             });
-        } else {
+        } else if quick::may_hold(text) {
             kinds::find(text, self.kinds, &mut self.spans);
         }
         if !self.spans.is_empty() {

@@ -1,13 +1,14 @@
 //! All tenants of one configuration, found by what a caller shows.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use crate::acl::{Acl, AclSettings};
 use crate::certificate::{CertificateNames, CertificateRule};
 use crate::id::TenantId;
 use crate::jwt::Verified;
-use crate::key::{KeyHash, is_plausible};
+use crate::key::{DigestHasher, KeyHash, is_plausible, is_wellformed};
 use crate::reason::{Denied, Rule, shown};
 
 /// Most keys of one tenant. Two live ones are enough to rotate without a gap; clients may have keys of their own.
@@ -142,7 +143,7 @@ struct KeyEntry {
 #[derive(Debug, Default)]
 pub struct Directory {
     tenants: HashMap<TenantId, Arc<Tenant>>,
-    keys: HashMap<KeyHash, KeyEntry>,
+    keys: HashMap<KeyHash, KeyEntry, BuildHasherDefault<DigestHasher>>,
     certificates: Vec<(CertificateRule, Arc<Tenant>)>,
 }
 
@@ -283,19 +284,21 @@ impl Directory {
     /// # Errors
     /// [`Rule::KeyUnknown`], [`Rule::KeyExpired`], [`Rule::TenantSuspended`].
     pub fn by_key(&self, key: &str, now: u64) -> Result<&Identity, Denied> {
-        if !is_plausible(key) {
-            return Err(Denied::new(
-                Rule::KeyUnknown,
-                "this is no API key: it is incomplete or mistyped",
-            ));
+        if !is_wellformed(key) {
+            return Err(no_key());
         }
         let hash = KeyHash::of(key);
         let entry = self.keys.get(&hash).filter(|entry| entry.hash.equals(&hash));
         let Some(entry) = entry else {
-            return Err(Denied::new(
-                Rule::KeyUnknown,
-                "nobody has this API key; it may have been revoked",
-            ));
+            // Only for the sake of what to tell the caller.
+            return Err(if is_plausible(key) {
+                Denied::new(
+                    Rule::KeyUnknown,
+                    "nobody has this API key; it may have been revoked",
+                )
+            } else {
+                no_key()
+            });
         };
         if entry.expires.is_some_and(|expires| now >= expires) {
             return Err(Denied::new(
@@ -421,6 +424,14 @@ impl Directory {
         active(tenant)?;
         Ok(tenant)
     }
+}
+
+#[cold]
+fn no_key() -> Denied {
+    Denied::new(
+        Rule::KeyUnknown,
+        "this is no API key: it is incomplete or mistyped",
+    )
 }
 
 /// Whether all tenants that this one may act for are there.

@@ -2,12 +2,13 @@
 //!
 //! A key is `fmcp_<tenant>_<64 hex digits: 32 random bytes><8 hex digits: a checksum>`. The prefix lets scanners find keys
 //! that leaked, the checksum (the first 4 bytes of the SHA-256 of all before it) tells a mistyped or invented key from
-//! a revoked one without a look at any table. 256 random bits need no slow hash: there is nothing to guess.
+//! a revoked one. 256 random bits need no slow hash: there is nothing to guess.
 //!
 //! Keys are looked up by their SHA-256, so what a comparison costs depends on the digest and tells nothing about the key;
 //! the digest that was found is compared once more in constant time.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::hint::black_box;
 
 use ring::digest::{SHA256, digest};
@@ -113,14 +114,47 @@ impl KeyHash {
 
     /// Compares without telling by its time where the difference is.
     pub fn equals(&self, other: &Self) -> bool {
-        let pairs = self.0.iter().zip(&other.0);
+        let (one, two) = (words(&self.0), words(&other.0));
+        let pairs = one.iter().zip(&two);
         black_box(pairs.fold(0, |difference, (one, two)| black_box(difference | (one ^ two)))) == 0
     }
 }
 
+fn words(digest: &[u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(digest.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+    words
+}
+
+/// Hashes a digest for a table: its first bytes are as good as any. Whoever shows keys cannot fill the table, which holds
+/// what the operator has set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Whether a text may be looked up as a key: of a length and an alphabet that keys have.
+pub(crate) fn is_wellformed(key: &str) -> bool {
+    !key.is_empty() && key.len() <= MAX_KEY_BYTES && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Whether a text can be a key at all: one of ours with the right checksum, or one that was made elsewhere.
 pub(crate) fn is_plausible(key: &str) -> bool {
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_wellformed(key) {
         return false;
     }
     let Some(rest) = key.strip_prefix(PREFIX) else {

@@ -177,7 +177,10 @@ proptest! {
     #[test]
     fn any_document(text in prop_oneof![document(), broken_document()]) {
         let redacted = Redactor::new(&Sensitive::ALL).redact(&text);
-        prop_assert_eq!(redacted.is_ok(), scan(&text, &ScanLimits::UNBOUNDED).is_ok());
+        let sound = scan(&text, &ScanLimits::UNBOUNDED).is_ok();
+        prop_assert!(redacted.is_ok() || !sound);
+        // Text in which nothing could be sensitive is passed on as it is.
+        prop_assert!(sound || redacted.as_ref().is_err() || redacted.as_ref().is_ok_and(|r| r.text.is_none()));
         if let Ok(redacted) = redacted && let Some(text) = redacted.text {
             prop_assert!(serde_json::from_str::<Value>(&text).is_ok());
         }

@@ -1,0 +1,147 @@
+//! A cheap first look: most text has nothing in it that could be sensitive.
+
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+/// Longest text that is looked at in this way, in bytes: in longer ones the searches for each kind, which skip ahead,
+/// are faster than this look, which does not.
+const LONGEST: usize = 1024;
+
+/// One of these is in everything that is found by what it begins with, by the name before it, or by its `@`. The last one
+/// begins the escapes in which any of the others could hide.
+const TRIGGERS: [&str; 22] = [
+    "akia",
+    "asia",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "ghu_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xox",
+    "xapp-",
+    "sk-",
+    "k_live_",
+    "aiza",
+    "-----begin ",
+    "eyj",
+    "passw",
+    "secret",
+    "token",
+    "api",
+    "@",
+    "\\u",
+];
+
+/// None if it cannot be built, which makes every text suspect.
+static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .ascii_case_insensitive(true)
+        .build(TRIGGERS)
+        .ok()
+});
+
+/// Whether something sensitive of any kind may be in `text`: a string, or a whole JSON document. Errs on that side only.
+pub(super) fn may_hold(text: &[u8]) -> bool {
+    text.len() > LONGEST
+        || digits_may_hold(text)
+        || SEARCH.as_ref().is_none_or(|search| search.is_match(text))
+}
+
+/// Whether there are as many digits as the shortest number has (a social security number: 9), or the beginning of an
+/// IBAN: two capitals and two digits.
+fn digits_may_hold(text: &[u8]) -> bool {
+    const FEWEST: usize = 9;
+    let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    digits >= FEWEST
+        || (digits >= 2
+            && text.array_windows().any(|[a, b, c, d]| {
+                a.is_ascii_uppercase() & b.is_ascii_uppercase() & c.is_ascii_digit() & d.is_ascii_digit()
+            }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, prop, prop_assert, prop_oneof, proptest};
+
+    use super::*;
+    use crate::redact::kinds;
+
+    /// Pieces that together make what is found, in either case.
+    fn pieces() -> impl Strategy<Value = String> {
+        let samples = vec![
+            "ann@example.com",
+            "@",
+            "AKIA",
+            "ASIA",
+            "IOSFODNN7EXAMPLE",
+            "eyJ0.eyJ1.x",
+            "password",
+            "Passwd",
+            "client_secret",
+            "TOKEN",
+            "api-key",
+            "API_KEY",
+            "apikey",
+            "=hunter22",
+            ": hunter22x",
+            "4111 1111 1111 1111",
+            "DE89370400440532013000",
+            "GB29 NWBK 6016 1331 9268 19",
+            "-----BEGIN PRIVATE KEY-----",
+            "536-22-1234",
+            "ghp_",
+            "github_pat_",
+            "glpat-",
+            "xoxb-",
+            "xapp-",
+            "sk-",
+            "sk_live_",
+            "rk_live_",
+            "AIza",
+            "0123456789abcdefghij",
+            " ",
+        ];
+        let piece = prop_oneof![
+            prop::sample::select(samples).prop_map(str::to_owned),
+            "[a-zA-Z0-9 ]{0,6}"
+        ];
+        prop::collection::vec(piece, 0..4).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_found_is_suspected(text in pieces()) {
+            let mut spans = Vec::new();
+            kinds::find(text.as_bytes(), u16::MAX, &mut spans);
+            prop_assert!(spans.is_empty() || may_hold(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_plain_and_what_is_not() {
+        for plain in [
+            "{\"content\":[{\"type\":\"text\",\"text\":\"hello 12345678\"}]}",
+            "",
+            "AB1",
+            "Line one\\nline two, 3 apples \\\"quoted\\\"",
+        ] {
+            assert!(!may_hold(plain.as_bytes()), "{plain}");
+        }
+        for suspect in [
+            "{\"Password\":1}",
+            "a@b",
+            "123-45-6789",
+            "DE89",
+            "\\u0040",
+            "-----BEGIN X",
+            "SK-",
+            &"a".repeat(LONGEST + 1),
+        ] {
+            assert!(may_hold(suspect.as_bytes()), "{suspect}");
+        }
+    }
+}
