@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use ferromcp_guard::{Guard, PatternPolicy, ScanLimits, ToolGuard};
 use ferromcp_limits::{LimitSettings, Limits, Nanos, Rate, TenantLimits};
 use ferromcp_tenancy::{Acl, Denied, Directory, Identity, JwtVerifier, Kind, Rule, Tenant};
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use crate::call::{Credential, Principal};
@@ -115,7 +116,7 @@ pub struct Access {
     tool_rates: Vec<(Acl, Rate)>,
     limits: Arc<Limits>,
     clock: Clock,
-    grants: HashMap<Arc<str>, Arc<Grants>>,
+    grants: HashMap<Arc<str>, Arc<Grants>, RandomState>,
     local: Principal,
 }
 
@@ -156,7 +157,7 @@ impl Access {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut policies = vec![patterns];
-        let mut grants: HashMap<Arc<str>, Arc<Grants>> = HashMap::new();
+        let mut grants: HashMap<Arc<str>, Arc<Grants>, RandomState> = HashMap::default();
         for tenant in directory.tenants() {
             let mut made = Grants::of(tenant, &limits);
             made.made_by = id;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::gcra::{Gcra, Reading, Receipt};
 use crate::keyed::{ClientKey, Clients};
 use crate::nanos::Nanos;
@@ -35,7 +37,7 @@ pub struct Limits {
     /// There even without a rate of clients, so that keys stay the same when one is set.
     clients: Arc<Clients>,
     tenants: HashMap<String, Arc<TenantLimits>>,
-    tools: HashMap<String, Arc<ToolLimit>>,
+    tools: HashMap<String, Arc<ToolLimit>, RandomState>,
 }
 
 /// The rate of a tool.
@@ -344,7 +346,9 @@ impl Admitted {
 
     /// The rate that has least left: what the `RateLimit-*` headers tell.
     pub fn tightest(&self) -> Option<Standing> {
-        self.standings().min_by_key(|standing| standing.remaining)
+        let readings = self.readings.iter().flatten();
+        let (rule, reading) = readings.min_by_key(|(_, reading)| reading.remaining())?;
+        Some(standing(*rule, reading))
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::reason::shown;
@@ -119,7 +120,7 @@ struct Rules {
 #[derive(Debug, Default)]
 struct Patterns {
     texts: Vec<String>,
-    names: HashMap<String, usize>,
+    names: HashMap<String, usize, RandomState>,
     globs: GlobSet,
     /// Index into `texts` of each glob.
     glob_texts: Vec<usize>,

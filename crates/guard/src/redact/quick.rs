@@ -55,12 +55,20 @@ pub(super) fn may_hold(text: &[u8]) -> bool {
 /// IBAN: two capitals and two digits.
 fn digits_may_hold(text: &[u8]) -> bool {
     const FEWEST: usize = 9;
-    let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
-    digits >= FEWEST
-        || (digits >= 2
-            && text.array_windows().any(|[a, b, c, d]| {
-                a.is_ascii_uppercase() & b.is_ascii_uppercase() & c.is_ascii_digit() & d.is_ascii_digit()
-            }))
+    let mut digits = 0;
+    for (at, byte) in text.iter().enumerate() {
+        if !byte.is_ascii_digit() {
+            continue;
+        }
+        digits += 1;
+        let before = at.checked_sub(3).and_then(|from| text.get(from..at));
+        if digits >= FEWEST
+            || matches!(before, Some([one, two, digit]) if digit.is_ascii_digit() && one.is_ascii_uppercase() && two.is_ascii_uppercase())
+        {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
