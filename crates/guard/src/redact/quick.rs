@@ -51,21 +51,33 @@ pub(super) fn may_hold(text: &[u8]) -> bool {
         || SEARCH.as_ref().is_none_or(|search| search.is_match(text))
 }
 
-/// Whether there are as many digits as the shortest number has (a social security number: 9), or the beginning of an
-/// IBAN: two capitals and two digits.
+/// Whether there is a group of as many digits as the shortest card number has (13), parted by single spaces or dashes or
+/// not at all, or of as many as a social security number has (9) with a dash in it, or the beginning of an IBAN: two
+/// capitals and two digits.
 fn digits_may_hold(text: &[u8]) -> bool {
-    const FEWEST: usize = 9;
-    let mut digits = 0;
+    const CARD: usize = 13;
+    const SOCIAL_SECURITY: usize = 9;
+    let mut group = 0;
+    let mut dash = false;
+    let mut parted = false;
     for (at, byte) in text.iter().enumerate() {
-        if !byte.is_ascii_digit() {
-            continue;
-        }
-        digits += 1;
-        let before = at.checked_sub(3).and_then(|from| text.get(from..at));
-        if digits >= FEWEST
-            || matches!(before, Some([one, two, digit]) if digit.is_ascii_digit() && one.is_ascii_uppercase() && two.is_ascii_uppercase())
-        {
-            return true;
+        if byte.is_ascii_digit() {
+            group += 1;
+            parted = false;
+            let before = at.checked_sub(3).and_then(|from| text.get(from..at));
+            let country = matches!(before, Some([one, two, digit])
+                if digit.is_ascii_digit() && one.is_ascii_uppercase() && two.is_ascii_uppercase());
+            if country || group >= CARD || (group >= SOCIAL_SECURITY && dash) {
+                return true;
+            }
+        } else if group > 0 {
+            if parted || !matches!(byte, b' ' | b'-') {
+                group = 0;
+                dash = false;
+            } else {
+                parted = true;
+                dash |= *byte == b'-';
+            }
         }
     }
     false
@@ -132,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_plain_and_what_is_not() {
         for plain in [
-            "{\"content\":[{\"type\":\"text\",\"text\":\"hello 12345678\"}]}",
+            "{\"content\":[{\"type\":\"text\",\"text\":\"hello 1234567890, 12 34, 1-2\"}]}",
             "",
             "AB1",
             "Line one\\nline two, 3 apples \\\"quoted\\\"",
@@ -143,6 +155,8 @@ mod tests {
             "{\"Password\":1}",
             "a@b",
             "123-45-6789",
+            "x4111 1111 1111-1111",
+            "4111111111111",
             "DE89",
             "\\u0040",
             "-----BEGIN X",
