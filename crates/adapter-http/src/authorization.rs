@@ -67,7 +67,7 @@ pub(crate) fn challenge(response: &mut Response<Body>, settings: Option<&Authori
     };
     match challenge {
         Challenge::Missing => {}
-        Challenge::Invalid => parameter("error", "invalid_token"),
+        Challenge::Invalid | Challenge::Unknown => parameter("error", "invalid_token"),
         Challenge::Scope => parameter("error", "insufficient_scope"),
     }
     if let Some(settings) = settings {

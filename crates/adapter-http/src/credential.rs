@@ -52,6 +52,12 @@ pub(crate) fn credential<'a>(
     }
 }
 
+/// What of a request can be a guess: the text of its key or token.
+pub(crate) fn text(headers: &HeaderMap) -> Option<&[u8]> {
+    let (authorization, api_key) = shown(headers);
+    authorization.or(api_key).map(HeaderValue::as_bytes)
+}
+
 /// The first `Authorization` and the first `X-Api-Key`. A request has few headers: one walk over them costs less than two
 /// look-ups, which hash the names anew each time.
 fn shown(headers: &HeaderMap) -> (Option<&HeaderValue>, Option<&HeaderValue>) {

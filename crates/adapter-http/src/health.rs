@@ -44,22 +44,17 @@ pub(crate) fn components(site: &Site) -> Response<Body> {
         .sources()
         .iter()
         .map(|source| {
-            let (state, reason) = match &source.state {
-                SourceState::Starting => ("starting", None),
-                SourceState::Ready => ("ready", None),
-                SourceState::Down { reason } => ("down", Some(reason)),
-            };
-            degraded |= state != "ready";
+            degraded |= source.state != SourceState::Ready;
             let mut entry = json!({
                 "name": &*source.name,
-                "state": state,
+                "state": source.state.as_str(),
                 "tools": tools(&source.name),
                 "resources": source.resources.len(),
                 "prompts": source.prompts.len(),
             });
             if let Value::Object(entry) = &mut entry {
-                if let Some(reason) = reason {
-                    entry.insert("reason".into(), reason.as_str().into());
+                if let Some(reason) = source.state.reason() {
+                    entry.insert("reason".into(), reason.into());
                 }
                 let health = source.source.health();
                 if !health.workers.is_empty() {

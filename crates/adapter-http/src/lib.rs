@@ -17,6 +17,7 @@ mod authorization;
 mod body;
 mod cors;
 mod credential;
+mod guesses;
 mod health;
 mod hosts;
 mod listen;

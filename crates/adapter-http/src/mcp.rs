@@ -45,6 +45,12 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Open streams get this long to end by themselves when the server stops.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What an answer to a GET or DELETE that is refused is written as.
+const JSON_ONLY: Accepts = Accepts {
+    json: true,
+    events: false,
+};
+
 /// `POST /mcp`: one message, or one batch. What the head alone tells is refused at once.
 pub(crate) fn post(site: &Arc<Site>, request: Request<RequestBody>) -> Result<Running, Refusal> {
     let (head, body) = request.into_parts();
@@ -255,7 +261,16 @@ pub(crate) fn get<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
         };
     }
     let replaced = logs.take_over();
-    let feed = site.endpoint().feed(&session);
+    let feed = credential(headers, request.extensions())
+        .map_err(|refusal| refusal.rpc())
+        .and_then(|shown| {
+            let feed = site.endpoint().feed_with(&session, shown);
+            feed.map_err(|answer| whole(site, answer, JSON_ONLY))
+        });
+    let feed = match feed {
+        Ok(feed) => feed,
+        Err(response) => return response,
+    };
     let changes = futures_util::stream::unfold(feed, async |mut feed| {
         let message = feed.next().await?;
         Some((frame::message(None, &message), feed))
@@ -295,17 +310,7 @@ fn session<B>(site: &Arc<Site>, request: &Request<B>) -> Result<Arc<Session>, Bo
     }
     let shown = credential(headers, request.extensions()).map_err(|refusal| Box::new(refusal.rpc()))?;
     let found = site.endpoint().session(&View(headers), shown);
-    found.map_err(|answer| {
-        whole(
-            site,
-            answer,
-            Accepts {
-                json: true,
-                events: false,
-            },
-        )
-        .into()
-    })
+    found.map_err(|answer| whole(site, answer, JSON_ONLY).into())
 }
 
 /// A stream without an end of its own, ended when the server stops: first it may say so itself.

@@ -98,6 +98,18 @@ impl Refusal {
         }
     }
 
+    /// 429: too many keys of this address were nobody's.
+    pub(crate) fn guesses(wait: Duration) -> Self {
+        let mut made = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::RateLimited,
+            "too many keys or tokens from this address were wrong, so this one was not looked at; correct it, and retry later",
+        );
+        made.retry_after = Some(wait);
+        made.rule = Some("auth.guesses");
+        made
+    }
+
     /// The error of a stage that the door asked itself.
     pub(crate) fn of(error: &CallError) -> Self {
         let mut made = Self::new(status(error.code()), error.code(), error.message().to_owned());
@@ -130,7 +142,14 @@ impl Refusal {
     /// (2025-11-25 basic/transports, "Sending Messages to the Server").
     pub(crate) fn rpc(&self) -> Response<Body> {
         let mut out = Vec::with_capacity(120 + self.message.len());
-        let error = RpcError::new(self.code.rpc_code(), self.message.clone().into_owned());
+        let mut error = RpcError::new(self.code.rpc_code(), self.message.clone().into_owned());
+        if let Some(rule) = self.rule {
+            let mut data = serde_json::json!({ "code": self.code.as_str(), "rule": rule });
+            if let Some(after) = self.retry_after {
+                data["retry_after_ms"] = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into();
+            }
+            error = error.with_data(data.to_string());
+        }
         write_error_response(&mut out, None, &error);
         self.finish(out)
     }

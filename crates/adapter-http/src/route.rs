@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::authorization::{self, METADATA, METADATA_MCP};
 use crate::body::Body;
 use crate::cors;
-use crate::credential::Certificate;
+use crate::credential::{self, Certificate};
+use crate::guesses::{Guesses, Shown};
 use crate::health;
 use crate::hosts::HostRules;
 use crate::mcp::{self, Keeper};
@@ -46,6 +47,7 @@ struct Inner {
     settings: HttpSettings,
     tls: Option<Arc<ServerTls>>,
     keeper: Keeper,
+    guesses: Option<Guesses>,
     /// Second of the last sweep over sessions, after `started`.
     swept: AtomicU64,
     connections: AtomicUsize,
@@ -66,6 +68,7 @@ impl Doors {
 
     fn open(endpoint: Arc<Endpoint>, settings: HttpSettings, tls: Option<Arc<ServerTls>>) -> Self {
         Self(Arc::new(Inner {
+            guesses: settings.guesses.map(Guesses::new),
             endpoint,
             settings,
             tls,
@@ -166,14 +169,16 @@ impl Site {
 pub(crate) struct Service {
     site: Arc<Site>,
     control: Arc<ConnectionControl>,
+    peer: IpAddr,
     certificate: Option<Certificate>,
 }
 
 impl Service {
-    pub(crate) fn new(site: Arc<Site>, control: Arc<ConnectionControl>) -> Self {
+    pub(crate) fn new(site: Arc<Site>, control: Arc<ConnectionControl>, peer: IpAddr) -> Self {
         Self {
             site,
             control,
+            peer,
             certificate: None,
         }
     }
@@ -211,16 +216,38 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             request.extensions_mut().insert(Arc::clone(certificate));
         }
         let busy = Some(self.control.busy());
+        let shown = self.shown(&request);
         let (cors, work) = match self.site.rules.check_origin(request.headers()) {
-            Ok(origin) => (origin.cloned(), route(&self.site, request)),
+            Ok(origin) => match self.guessed_too_often(shown) {
+                Some(refusal) => (origin.cloned(), Work::refuse(request.uri().path(), &refusal)),
+                None => (origin.cloned(), route(&self.site, request)),
+            },
             Err(refusal) => (None, Work::refuse(request.uri().path(), &refusal)),
         };
         Answering {
             site: Arc::clone(&self.site),
             work,
             cors,
+            shown,
             busy,
         }
+    }
+}
+
+impl Service {
+    /// The key or token of a request that asks for somebody's tools, where guesses are counted.
+    fn shown(&self, request: &Request<Incoming>) -> Option<Shown> {
+        let guesses = self.site.doors.guesses.as_ref()?;
+        let path = request.uri().path();
+        if !matches!(path, MCP | "/v1/tools" | "/v1/tools/call") || request.method() == Method::OPTIONS {
+            return None;
+        }
+        Some(guesses.shown(self.peer, credential::text(request.headers())?))
+    }
+
+    fn guessed_too_often(&self, shown: Option<Shown>) -> Option<Refusal> {
+        let guesses = self.site.doors.guesses.as_ref()?;
+        guesses.wait(shown?).map(Refusal::guesses)
     }
 }
 
@@ -260,6 +287,7 @@ pub(crate) struct Answering {
     site: Arc<Site>,
     work: Work,
     cors: Option<http::HeaderValue>,
+    shown: Option<Shown>,
     busy: Option<Busy>,
 }
 
@@ -277,6 +305,9 @@ impl Future for Answering {
         };
         if let Some(origin) = self.cors.take() {
             cors::allow(response.headers_mut(), origin);
+        }
+        if let (Some(shown), Some(guesses)) = (self.shown, &self.site.doors.guesses) {
+            guesses.learn(shown, response.status(), response.extensions().get());
         }
         authorization::challenge(&mut response, self.site.settings().authorization.as_ref());
         if let Some(busy) = self.busy.take() {

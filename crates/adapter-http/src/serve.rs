@@ -6,6 +6,7 @@ mod threads;
 mod tls;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl Server {
                 biased;
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.start(stream),
+                    Ok((stream, peer)) => self.start(stream, peer.ip()),
                     Err(e) => {
                         warn!(error = %e, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -83,7 +84,7 @@ impl Server {
         }
     }
 
-    fn start(&mut self, stream: TcpStream) {
+    fn start(&mut self, stream: TcpStream, peer: IpAddr) {
         // A reply is written in one piece and must not wait for the client's delayed ACK.
         let _ = stream.set_nodelay(true);
         let Some(place) = Place::take(&self.site) else {
@@ -94,7 +95,7 @@ impl Server {
             return;
         };
         let control = Control::new(Arc::clone(&self.clock));
-        let service = Service::new(Arc::clone(&self.site), Arc::clone(&control));
+        let service = Service::new(Arc::clone(&self.site), Arc::clone(&control), peer);
         let handle = match self.site.tls() {
             None => {
                 let task = connection::run(stream, Arc::clone(&control), service);

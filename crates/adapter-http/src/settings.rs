@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferromcp_limits::Rate;
+
 use crate::authorization::AuthorizationSettings;
 
 /// Settings of the HTTP server and its doors.
@@ -37,6 +39,9 @@ pub struct HttpSettings {
     pub retry: Duration,
     /// What clients are told about authorization, if tokens are accepted.
     pub authorization: Option<AuthorizationSettings>,
+    /// How many keys and tokens that are nobody's one address may show; beyond, further ones of it are answered with 429.
+    /// Default 60 at once and one every 2 s. `None` does not count.
+    pub guesses: Option<Rate>,
 }
 
 impl Default for HttpSettings {
@@ -54,6 +59,7 @@ impl Default for HttpSettings {
             keep_alive: Duration::from_secs(15),
             retry: Duration::from_secs(1),
             authorization: None,
+            guesses: Rate::new(30, Duration::from_secs(60), 60).ok(),
         }
     }
 }

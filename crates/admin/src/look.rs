@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ferromcp_audit::{Decision, Filter, State};
-use ferromcp_core::{Call, Credential, Door, NoClient, Operation, SourceState};
+use ferromcp_core::{Call, Credential, Door, NoClient, Operation, Verdict};
 use ferromcp_limits::{Request, Rule, WindowUsage};
 use ferromcp_protocol::{ProtocolVersion, RequestMeta};
 use percent_encoding::percent_decode_str;
@@ -231,12 +231,7 @@ pub(crate) fn why(admin: &Admin, body: &[u8]) -> Result<Answer, Refusal> {
         input: None,
         timeout: None,
     });
-    let passes = verdicts.iter().all(|verdict| verdict.passes);
-    let stages: Vec<Value> = verdicts
-        .into_iter()
-        .map(|v| json!({ "stage": v.stage, "passes": v.passes, "rule": v.rule, "message": v.message }))
-        .collect();
-    Ok(Answer::ok(json!({ "passes": passes, "stages": stages })))
+    Ok(Answer::ok(Verdict::report(&verdicts)))
 }
 
 /// `GET /admin/v1/status`
@@ -247,12 +242,8 @@ pub(crate) fn status(admin: &Admin) -> Answer {
         .sources()
         .iter()
         .map(|source| {
-            let (state, reason) = match &source.state {
-                SourceState::Starting => ("starting", None),
-                SourceState::Ready => ("ready", None),
-                SourceState::Down { reason } => ("down", Some(reason.as_str())),
-            };
-            json!({ "name": &*source.name, "state": state, "reason": reason })
+            let state = &source.state;
+            json!({ "name": &*source.name, "state": state.as_str(), "reason": state.reason() })
         })
         .collect();
     let audit = admin.audit.as_ref().map(|audit| {

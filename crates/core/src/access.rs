@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use ferromcp_guard::{Guard, PatternPolicy, ScanLimits, ToolGuard};
 use ferromcp_limits::{LimitSettings, Limits, Nanos, Rate, TenantLimits};
-use ferromcp_tenancy::{Acl, Denied, Directory, Identity, JwtVerifier, Kind, Rule, Tenant};
+use ferromcp_tenancy::{Acl, Denied, Directory, Identity, JwtVerifier, Kind, Proof, Rule, Tenant};
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
@@ -176,6 +176,7 @@ impl Access {
                 made.made_by = id;
                 Arc::new(made)
             }),
+            proof: Proof::Given,
         };
         Self {
             id,
@@ -338,11 +339,28 @@ impl Access {
         if self.is_current(principal) {
             return Ok(principal.clone());
         }
+        self.still(principal)?;
         let found = self.given(&principal.tenant).map_err(|d| denied(&d))?;
         Ok(Principal {
             name: Arc::clone(&principal.name),
+            proof: principal.proof.clone(),
             ..found
         })
+    }
+
+    /// Whether what a principal proved is still good at this moment.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub(crate) fn still(&self, principal: &Principal) -> Result<(), CallError> {
+        if principal.proof == Proof::Given {
+            // Local users need no tenant of their own.
+            return self.given(&principal.tenant).map(|_| ()).map_err(|d| denied(&d));
+        }
+        let still = self
+            .directory
+            .still(&principal.proof, &principal.tenant, unix_seconds());
+        still.map_err(|d| denied(&d))
     }
 
     fn is_current(&self, principal: &Principal) -> bool {
@@ -355,6 +373,7 @@ impl Access {
         Principal {
             name: Arc::clone(&identity.principal),
             grants: Arc::clone(grants),
+            proof: identity.proof.clone(),
             tenant,
         }
     }
@@ -384,6 +403,7 @@ impl Access {
         Ok(Principal {
             name: Arc::clone(&principal.name),
             grants: Arc::clone(self.grants.get(&id).unwrap_or(&principal.grants)),
+            proof: principal.proof.clone(),
             tenant: id,
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ferromcp_protocol::ProtocolVersion;
 use ferromcp_protocol::meta::RequestMeta;
-use ferromcp_tenancy::CertificateNames;
+use ferromcp_tenancy::{CertificateNames, Proof};
 use serde_json::Value;
 
 use crate::access::Grants;
@@ -90,7 +90,7 @@ pub enum Credential<'a> {
     /// A bearer token or API key, as sent.
     Token(&'a str),
     /// The names of the client certificate that the connection was opened with; the door has verified it.
-    Certificate(&'a CertificateNames),
+    Certificate(&'a Arc<CertificateNames>),
     /// A tenant that whoever started the server named. Never taken from a message.
     Tenant(&'a str),
     /// [`Gateway::authenticate`](crate::Gateway::authenticate) found this principal for the same message.
@@ -105,6 +105,8 @@ pub struct Principal {
     /// Name of the principal within the tenant.
     pub name: Arc<str>,
     pub(crate) grants: Arc<Grants>,
+    /// How it is known; what outlives the message asks again.
+    pub(crate) proof: Proof,
 }
 
 impl Principal {
@@ -114,6 +116,7 @@ impl Principal {
             tenant: "local".into(),
             name: "local".into(),
             grants: Arc::default(),
+            proof: Proof::Given,
         }
     }
 
@@ -123,6 +126,7 @@ impl Principal {
             tenant: tenant.into(),
             name: name.into(),
             grants: Arc::default(),
+            proof: Proof::Given,
         }
     }
 

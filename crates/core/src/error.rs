@@ -134,9 +134,20 @@ pub enum Challenge {
     Missing,
     /// A better credential.
     Invalid,
+    /// The same: what was shown is nobody's, so it may have been a guess.
+    Unknown,
     /// A token with more scopes.
     Scope,
 }
+
+/// Rules of credentials that were made up, as far as that can be told. What was good once is none, and neither is a token of a
+/// key that may not have been fetched yet.
+const GUESSES: [&str; 4] = [
+    "auth.key.unknown",
+    "auth.jwt.malformed",
+    "auth.jwt.algorithm",
+    "auth.jwt.signature",
+];
 
 /// One thing that is wrong with the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,6 +281,7 @@ impl CallError {
     pub fn challenge(&self) -> Option<Challenge> {
         match (self.code(), self.rule()) {
             (ErrorCode::Unauthenticated, Some("auth.missing")) => Some(Challenge::Missing),
+            (ErrorCode::Unauthenticated, Some(rule)) if GUESSES.contains(&rule) => Some(Challenge::Unknown),
             (ErrorCode::Unauthenticated, _) => Some(Challenge::Invalid),
             (_, Some(crate::access::RULE_SCOPE)) => Some(Challenge::Scope),
             _ => None,

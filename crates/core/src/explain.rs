@@ -22,6 +22,15 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// All of them as JSON: `{"passes", "stages": [{"stage", "passes", "rule", "message"}]}`.
+    pub fn report(verdicts: &[Self]) -> serde_json::Value {
+        let stages: Vec<_> = verdicts
+            .iter()
+            .map(|v| serde_json::json!({"stage": v.stage, "passes": v.passes, "rule": v.rule, "message": v.message}))
+            .collect();
+        serde_json::json!({"passes": verdicts.iter().all(|v| v.passes), "stages": stages})
+    }
+
     fn pass(stage: &'static str, message: impl Into<String>) -> Self {
         Self {
             stage,

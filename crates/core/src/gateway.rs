@@ -173,10 +173,10 @@ impl Gateway {
         self.snapshot.load().access.principal(credential)
     }
 
-    /// Whether somebody who was let in before still would be: the tenant is there and not suspended. For streams
-    /// that stay open.
+    /// Whether somebody who was let in before still would be: the tenant is there and not suspended, the key not revoked,
+    /// the token or certificate not at its end. For streams that stay open.
     pub fn still_admits(&self, principal: &Principal) -> bool {
-        self.authenticate(Credential::Proven(principal)).is_ok()
+        self.snapshot.load().access.still(principal).is_ok()
     }
 
     /// Whether somebody may read a resource by the rules of this moment, so that it may be told of its changes.

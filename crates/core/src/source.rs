@@ -94,6 +94,25 @@ pub enum SourceState {
     },
 }
 
+impl SourceState {
+    /// The name that operators see.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Down { .. } => "down",
+        }
+    }
+
+    /// Why it does not answer.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Starting | Self::Ready => None,
+            Self::Down { reason } => Some(reason),
+        }
+    }
+}
+
 /// One listed thing: the source's own key for it (tool or prompt name, URI, URI template) and the
 /// raw JSON object as MCP lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]

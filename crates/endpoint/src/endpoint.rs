@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ferromcp_core::{Call, CallError, Credential, Gateway, NoClient, Operation, Snapshot};
+use ferromcp_core::{Call, CallError, Credential, Gateway, NoClient, Operation, Principal, Snapshot};
 use ferromcp_protocol::message::is_batch;
 use ferromcp_protocol::{
     Message, Method, Notification, ProtocolVersion, Request, RequestMeta, Response, RpcError, code, header,
@@ -243,7 +243,24 @@ impl Endpoint {
     /// Change notifications for a legacy session or a connection: the stream that GET opens, or
     /// what a connection writes between answers.
     pub fn feed(&self, session: &Arc<Session>) -> Feed {
-        Feed::new(Arc::clone(&self.gateway), Arc::clone(session))
+        self.feed_of(session, session.principal().clone())
+    }
+
+    /// As [`Self::feed`], as long as the credential that asked for it is good. It may be newer than the one that opened the
+    /// session.
+    ///
+    /// # Errors
+    /// An answer with status 401 or 403.
+    pub fn feed_with(&self, session: &Arc<Session>, credential: Credential<'_>) -> Result<Feed, Answer> {
+        let principal = self
+            .gateway
+            .authenticate(credential)
+            .map_err(|e| Answer::turned_away(None, &e))?;
+        Ok(self.feed_of(session, principal))
+    }
+
+    fn feed_of(&self, session: &Arc<Session>, principal: Principal) -> Feed {
+        Feed::new(Arc::clone(&self.gateway), Arc::clone(session), principal)
     }
 
     /// Nothing more will come in over a connection, though its running requests may still be

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ferromcp_core::{Event, Gateway};
+use ferromcp_core::{Event, Gateway, Principal};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::sleep;
 
+use crate::listen::LOOK;
 use crate::render;
 use crate::session::Session;
 
@@ -17,16 +19,19 @@ use crate::session::Session;
 pub struct Feed {
     gateway: Arc<Gateway>,
     session: Arc<Session>,
+    /// By the credential that the feed was asked for with.
+    owner: Principal,
     events: broadcast::Receiver<Event>,
     queue: VecDeque<Vec<u8>>,
     over: bool,
 }
 
 impl Feed {
-    pub(crate) fn new(gateway: Arc<Gateway>, session: Arc<Session>) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, session: Arc<Session>, owner: Principal) -> Self {
         session.open_feed();
         Self {
             session,
+            owner,
             events: gateway.events(),
             gateway,
             queue: VecDeque::new(),
@@ -34,8 +39,8 @@ impl Feed {
         }
     }
 
-    /// The next notification, as whole JSON-RPC message; `None` when the session ended, its tenant is out or the
-    /// server drains. Cancel safe. A connection is not cut for its tenant: it is told nothing until that is back.
+    /// The next notification, as whole JSON-RPC message; `None` when the session ended, its caller is out (as of
+    /// [`Gateway::still_admits`]) or the server drains. Cancel safe. A connection is not cut for its tenant: it is told nothing until that is back.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(message) = self.queue.pop_front() {
@@ -44,12 +49,12 @@ impl Feed {
             if self.over {
                 return None;
             }
-            let event = tokio::select! {
-                event = self.events.recv() => event,
-                () = self.session.ended() => return None,
-            };
             let mut changes = Changes::default();
-            changes.add(event, &self.gateway, &self.session);
+            tokio::select! {
+                event = self.events.recv() => changes.add(event, &self.gateway, &self.session),
+                () = self.session.ended() => return None,
+                () = sleep(LOOK) => {}
+            }
             // What is waiting already is taken along: a burst of changes is told once.
             loop {
                 match self.events.try_recv() {
@@ -60,7 +65,7 @@ impl Feed {
                     Err(TryRecvError::Closed | TryRecvError::Empty) => break,
                 }
             }
-            if !self.gateway.still_admits(self.session.principal()) {
+            if !self.gateway.still_admits(&self.owner) {
                 self.over = changes.over || !self.session.id().is_empty();
                 continue;
             }

@@ -8,9 +8,14 @@ use std::task::Poll;
 use ferromcp_core::{Event, Gateway, Principal, Watch};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Duration, sleep};
 
 use crate::render;
 use crate::session::RunningGuard;
+
+/// How often a quiet stream looks whether its caller may still hear anything. What is changed ends it at once; only time, which
+/// ends keys, tokens and certificates, has no event.
+pub(crate) const LOOK: Duration = Duration::from_secs(5);
 
 /// An open subscription. The door sends what [`Self::next`] yields until it ends; dropping it ends
 /// the subscription.
@@ -53,12 +58,18 @@ impl Subscription {
             if self.over {
                 return None;
             }
-            let event = self.event().await;
-            let Some(event) = event else {
-                self.over = true;
-                return None;
-            };
-            self.take(event);
+            tokio::select! {
+                event = self.event() => match event {
+                    Some(event) => self.take(event),
+                    None => {
+                        self.over = true;
+                        return None;
+                    }
+                },
+                () = sleep(LOOK) => if !self.gateway.still_admits(&self.owner) {
+                    self.end();
+                }
+            }
         }
     }
 

@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ferromcp_tenancy::{
-    Acl, AclSettings, Directory, JwkSet, JwtSettings, JwtVerifier, KeySettings, List, TenantId,
-    TenantSettings, new_key,
+    Acl, AclSettings, CertificateNames, Directory, JwkSet, JwtSettings, JwtVerifier, KeySettings, List,
+    TenantId, TenantSettings, new_key,
 };
 use globset::{Glob, GlobSetBuilder};
 use ring::digest::{SHA256, digest};
@@ -71,6 +72,29 @@ fn keys(criterion: &mut Criterion) {
                 .unwrap()
         });
     });
+    group.finish();
+}
+
+fn certificates(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("client certificate");
+    for count in [10u32, 10_000] {
+        let settings: Vec<_> = (0..count)
+            .map(|number| TenantSettings {
+                id: format!("tenant-{number}"),
+                certificates: vec![format!("subject:CN=*,O=company-{number}")],
+                ..TenantSettings::default()
+            })
+            .collect();
+        let directory = Directory::new(&settings).unwrap();
+        let names = Arc::new(CertificateNames {
+            subject: format!("CN=client,O=company-{}", count / 2),
+            expires: NOW,
+            ..CertificateNames::default()
+        });
+        group.bench_function(format!("of one of {count} tenants"), |bencher| {
+            bencher.iter(|| directory.by_certificate(black_box(&names), NOW).unwrap());
+        });
+    }
     group.finish();
 }
 
@@ -221,6 +245,6 @@ fn jwts(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1)).sample_size(20);
-    targets = keys, acls, jwts
+    targets = keys, certificates, acls, jwts
 }
 criterion_main!(benches);

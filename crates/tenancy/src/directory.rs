@@ -1,11 +1,11 @@
 //! All tenants of one configuration, found by what a caller shows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use crate::acl::{Acl, AclSettings};
-use crate::certificate::{CertificateNames, CertificateRule};
+use crate::certificate::{CertificateNames, CertificateRule, CertificateRules};
 use crate::id::TenantId;
 use crate::jwt::Verified;
 use crate::key::{DigestHasher, KeyHash, is_plausible, is_wellformed};
@@ -106,15 +106,18 @@ impl Tenant {
     }
 }
 
-/// How a caller proved who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CredentialKind {
-    /// An API key.
-    Key,
+/// What it is known by who somebody is: enough to ask later whether that still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// An API key, by its hash.
+    Key(KeyHash),
     /// A JSON Web Token.
-    Jwt,
+    Token {
+        /// First Unix second in which it is not good any more, leeway included.
+        until: u64,
+    },
     /// A client certificate.
-    Certificate,
+    Certificate(Arc<CertificateNames>),
     /// Named by whoever started the server (stdio, local use).
     Given,
 }
@@ -127,7 +130,7 @@ pub struct Identity {
     /// Name of the principal within the tenant.
     pub principal: Arc<str>,
     /// How this is known.
-    pub kind: CredentialKind,
+    pub proof: Proof,
     /// Scopes of a token; empty otherwise.
     pub scopes: Arc<[String]>,
 }
@@ -144,7 +147,7 @@ struct KeyEntry {
 pub struct Directory {
     tenants: HashMap<TenantId, Arc<Tenant>>,
     keys: HashMap<KeyHash, KeyEntry, BuildHasherDefault<DigestHasher>>,
-    certificates: Vec<(CertificateRule, Arc<Tenant>)>,
+    certificates: CertificateRules<Arc<Tenant>>,
 }
 
 impl Directory {
@@ -165,6 +168,8 @@ impl Directory {
     pub fn renewed(&self, settings: &[TenantSettings]) -> Result<Self, Vec<DirectoryError>> {
         let mut directory = Self::default();
         let mut errors = Vec::new();
+        let mut certificates = Vec::new();
+        let ids: HashSet<&str> = settings.iter().map(|tenant| tenant.id.as_str()).collect();
         for (index, tenant) in settings.iter().enumerate() {
             let mut say = |field: String, problem: String| {
                 errors.push(DirectoryError {
@@ -174,8 +179,9 @@ impl Directory {
                     problem,
                 });
             };
-            directory.add(tenant, settings, self, &mut say);
+            directory.add(tenant, &ids, self, &mut certificates, &mut say);
         }
+        directory.certificates = CertificateRules::new(certificates);
         if errors.is_empty() {
             Ok(directory)
         } else {
@@ -186,8 +192,9 @@ impl Directory {
     fn add(
         &mut self,
         settings: &TenantSettings,
-        all: &[TenantSettings],
+        all: &HashSet<&str>,
         before: &Self,
+        certificates: &mut Vec<(CertificateRule, Arc<Tenant>)>,
         say: &mut impl FnMut(String, String),
     ) {
         let tenant = match before.tenants.get(settings.id.as_str()) {
@@ -207,7 +214,7 @@ impl Directory {
         }
         for (index, rule) in settings.certificates.iter().enumerate() {
             match CertificateRule::parse(rule) {
-                Ok(rule) => self.certificates.push((rule, Arc::clone(&tenant))),
+                Ok(rule) => certificates.push((rule, Arc::clone(&tenant))),
                 Err(problem) => say(format!("certificates[{index}]"), problem),
             }
         }
@@ -218,7 +225,7 @@ impl Directory {
 
     fn compiled(
         settings: &TenantSettings,
-        all: &[TenantSettings],
+        all: &HashSet<&str>,
         say: &mut impl FnMut(String, String),
     ) -> Option<Tenant> {
         let id = TenantId::new(&settings.id).map_err(|error| say("id".to_owned(), error.to_string()));
@@ -235,7 +242,7 @@ impl Directory {
             .filter(|(_, id)| *id != "*")
         {
             match TenantId::new(other) {
-                Ok(id) if all.iter().any(|tenant| tenant.id == *other) => may_act_for.push(id),
+                Ok(id) if all.contains(other.as_str()) => may_act_for.push(id),
                 Ok(_) => say(
                     format!("may_act_for[{index}]"),
                     format!("there is no tenant {}", shown(other)),
@@ -265,7 +272,7 @@ impl Directory {
         let identity = Identity {
             tenant: Arc::clone(tenant),
             principal,
-            kind: CredentialKind::Key,
+            proof: Proof::Key(hash),
             scopes: Arc::default(),
         };
         let entry = KeyEntry {
@@ -287,18 +294,23 @@ impl Directory {
         if !is_wellformed(key) {
             return Err(no_key());
         }
-        let hash = KeyHash::of(key);
+        self.by_hash(KeyHash::of(key), now).map_err(|denied| {
+            // Looked at only for the sake of what to tell the caller.
+            if denied.rule == Rule::KeyUnknown && !is_plausible(key) {
+                no_key()
+            } else {
+                denied
+            }
+        })
+    }
+
+    fn by_hash(&self, hash: KeyHash, now: u64) -> Result<&Identity, Denied> {
         let entry = self.keys.get(&hash).filter(|entry| entry.hash.equals(&hash));
         let Some(entry) = entry else {
-            // Only for the sake of what to tell the caller.
-            return Err(if is_plausible(key) {
-                Denied::new(
-                    Rule::KeyUnknown,
-                    "nobody has this API key; it may have been revoked",
-                )
-            } else {
-                no_key()
-            });
+            return Err(Denied::new(
+                Rule::KeyUnknown,
+                "nobody has this API key; it may have been revoked",
+            ));
         };
         if entry.expires.is_some_and(|expires| now >= expires) {
             return Err(Denied::new(
@@ -318,7 +330,9 @@ impl Directory {
         Ok(Identity {
             tenant: Arc::clone(self.active_tenant(token.tenant.as_str())?),
             principal: Arc::clone(&token.subject),
-            kind: CredentialKind::Jwt,
+            proof: Proof::Token {
+                until: token.good_until,
+            },
             scopes: Arc::clone(&token.scopes),
         })
     }
@@ -330,7 +344,7 @@ impl Directory {
     /// # Errors
     /// [`Rule::CertificateExpired`], [`Rule::CertificateUnknown`], [`Rule::CertificateAmbiguous`],
     /// [`Rule::TenantSuspended`].
-    pub fn by_certificate(&self, names: &CertificateNames, now: u64) -> Result<Identity, Denied> {
+    pub fn by_certificate(&self, names: &Arc<CertificateNames>, now: u64) -> Result<Identity, Denied> {
         if now > names.expires {
             return Err(Denied::new(
                 Rule::CertificateExpired,
@@ -338,7 +352,7 @@ impl Directory {
             ));
         }
         let mut found: Option<&Arc<Tenant>> = None;
-        for (_, tenant) in self.certificates.iter().filter(|(rule, _)| rule.matches(names)) {
+        for tenant in self.certificates.matching(names) {
             if found.is_some_and(|other| other.id != tenant.id) {
                 return Err(Denied::new(
                     Rule::CertificateAmbiguous,
@@ -357,9 +371,35 @@ impl Directory {
         Ok(Identity {
             tenant: Arc::clone(tenant),
             principal: names.principal().into(),
-            kind: CredentialKind::Certificate,
+            proof: Proof::Certificate(Arc::clone(names)),
             scopes: Arc::default(),
         })
+    }
+
+    /// Whether what somebody proved before still gives access to a tenant: for what outlives the message that it came with,
+    /// as an open stream does. A key may have been revoked, a token or certificate have ended, a tenant been suspended.
+    ///
+    /// `now` in Unix seconds.
+    ///
+    /// # Errors
+    /// As of the function that took the proof, and of [`Self::act_for`].
+    pub fn still(&self, proof: &Proof, tenant: &str, now: u64) -> Result<(), Denied> {
+        let owner;
+        let identity = match proof {
+            Proof::Key(hash) => self.by_hash(*hash, now)?,
+            Proof::Certificate(names) => {
+                owner = self.by_certificate(names, now)?;
+                &owner
+            }
+            Proof::Token { until } if now >= *until => {
+                return Err(Denied::new(
+                    Rule::JwtExpired,
+                    "the token has expired; get a new one",
+                ));
+            }
+            Proof::Token { .. } | Proof::Given => return self.active_tenant(tenant).map(|_| ()),
+        };
+        self.act_for(identity, tenant).map(|_| ())
     }
 
     /// The identity of a door whose tenant was given when it was started.
@@ -371,7 +411,7 @@ impl Directory {
         Ok(Identity {
             principal: tenant.id.shared(),
             tenant,
-            kind: CredentialKind::Given,
+            proof: Proof::Given,
             scopes: Arc::default(),
         })
     }
@@ -435,11 +475,8 @@ fn no_key() -> Denied {
 }
 
 /// Whether all tenants that this one may act for are there.
-fn reaches_only(tenant: &Tenant, all: &[TenantSettings]) -> bool {
-    tenant
-        .may_act_for
-        .iter()
-        .all(|id| all.iter().any(|other| other.id == id.as_str()))
+fn reaches_only(tenant: &Tenant, all: &HashSet<&str>) -> bool {
+    tenant.may_act_for.iter().all(|id| all.contains(id.as_str()))
 }
 
 fn active(tenant: &Tenant) -> Result<(), Denied> {

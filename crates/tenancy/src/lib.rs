@@ -25,7 +25,7 @@ pub use acl::{
 };
 pub use certificate::{CertificateNames, MAX_NAMES, check_certificate_rule};
 pub use directory::{
-    CredentialKind, Directory, DirectoryError, Identity, KeySettings, MAX_KEYS, Tenant, TenantSettings,
+    Directory, DirectoryError, Identity, KeySettings, MAX_KEYS, Proof, Tenant, TenantSettings,
 };
 pub use id::{IdError, MAX_ID_BYTES, TenantId};
 pub use jwt::{

@@ -95,7 +95,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp-adapter-http",
-        may_use: &["core", "endpoint", "protocol", "tls"],
+        may_use: &["core", "endpoint", "limits", "protocol", "tls"],
         must_not_know: ADAPTER,
     },
     Layer {

@@ -116,7 +116,15 @@ fn a_principal_of_an_earlier_configuration_gets_the_grants_of_this_one() {
     let third = access(&[tenant("b", &key("b"))], Anonymous::Refuse);
     assert_eq!(
         rule(&third, Credential::Proven(&old)),
-        (ErrorCode::PermissionDenied, Some("auth.tenant.unknown"))
+        (ErrorCode::Unauthenticated, Some("auth.key.unknown"))
+    );
+    // The tenant is there, its key is another one.
+    let mut other = tenant("a", &key("a"));
+    other.keys[0].hash = key("b").hash.to_string();
+    let fourth = access(&[other], Anonymous::Refuse);
+    assert_eq!(
+        rule(&fourth, Credential::Proven(&old)),
+        (ErrorCode::Unauthenticated, Some("auth.key.unknown"))
     );
     assert_eq!(first.principal(Credential::Proven(&old)).unwrap(), old);
 }

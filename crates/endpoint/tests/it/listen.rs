@@ -229,3 +229,48 @@ async fn a_suspended_tenant_loses_its_streams_and_only_changed_views_are_told() 
     assert_eq!(subscription.next().await, None);
     assert_eq!(feed.next().await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_key_ends_what_it_opened_at_once_and_nothing_else() {
+    use ferromcp_core::tenancy::{Directory, KeySettings, NewKey, TenantId, TenantSettings, new_key};
+    use ferromcp_core::{AccessSettings, Credential};
+
+    let fixture = fixture();
+    let client = fixture.session("2025-11-25", json!({})).await;
+    let keys = [1, 2].map(|seed| new_key(&TenantId::new("a").unwrap(), &[seed; 32]));
+    let set = |keys: &[&NewKey]| {
+        let tenant = TenantSettings {
+            id: "a".into(),
+            keys: keys
+                .iter()
+                .map(|key| KeySettings {
+                    hash: key.hash.to_string(),
+                    ..KeySettings::default()
+                })
+                .collect(),
+            ..TenantSettings::default()
+        };
+        fixture.gateway.set_access(AccessSettings {
+            directory: Directory::new(&[tenant]).unwrap(),
+            ..AccessSettings::default()
+        });
+    };
+    set(&[&keys[0], &keys[1]]);
+    let feed = |key: &NewKey| {
+        fixture
+            .endpoint
+            .feed_with(&client.session, Credential::Token(&key.key))
+    };
+    let (mut old, mut new) = (feed(&keys[0]).unwrap(), feed(&keys[1]).unwrap());
+    let begin = tokio::time::Instant::now();
+    set(&[&keys[1]]);
+    assert_eq!(old.next().await, None);
+    assert_eq!(
+        begin.elapsed().as_nanos(),
+        0,
+        "it is an event that ends it, not a look now and then"
+    );
+    assert!(feed(&keys[0]).is_err(), "nor is there another one");
+    let quiet = tokio::time::timeout(std::time::Duration::from_secs(3_600), new.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+}

@@ -92,6 +92,32 @@ fn what_is_not_set_is_not_limited() {
 }
 
 #[test]
+fn a_million_clients_are_limited_in_the_memory_of_the_configured_ones() {
+    let mut set = settings("1000000/s", "2/h", "1000000/s", "1000000/s", "1000000000/min");
+    set.max_clients = 100_000;
+    let limits = Limits::new(&set, at(100));
+    let (bytes, slots) = (limits.clients().bytes(), limits.clients().slots());
+    // The figure of bench/README.md.
+    assert_eq!((slots, bytes >> 20), (262_144, 4));
+    let mut passed = 0u64;
+    for client in 0u32..1_000_000 {
+        let now = Nanos::new(at(100).get() + u64::from(client) * 100_000);
+        let request = Request {
+            client: Some(limits.client_key(["a", "b"][client as usize % 2], &client.to_le_bytes())),
+            ..request(&limits, "a", "")
+        };
+        passed += u64::from(limits.admit(&request, now).is_ok());
+        if client % 100_000 == 0 {
+            assert!(limits.clients().len() <= slots);
+        }
+    }
+    assert_eq!(limits.clients().bytes(), bytes);
+    assert!(limits.clients().len() <= slots);
+    // Whoever invents clients gets no more than every slot's burst and what 100 s give back.
+    assert!(passed <= slots as u64 * 3, "{passed}");
+}
+
+#[test]
 fn the_tightest_rate_is_what_headers_tell() {
     let limits = Limits::new(&settings("1000/s", "50/s", "20/s", "30/s", "1000/min"), at(1));
     let admitted = limits.admit(&request(&limits, "a", "one"), at(1)).unwrap();

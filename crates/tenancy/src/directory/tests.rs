@@ -33,7 +33,7 @@ fn keys_find_their_tenants() {
     for (key, name) in [(&old, "a"), (&new, "ci")] {
         let identity = directory.by_key(&key.key, NOW).unwrap();
         assert_eq!((identity.tenant.id().as_str(), &*identity.principal), ("a", name));
-        assert_eq!(identity.kind, CredentialKind::Key);
+        assert!(matches!(identity.proof, Proof::Key(_)));
     }
     assert_eq!(
         directory.by_key(&other.key, NOW).unwrap().tenant.id().as_str(),
@@ -84,11 +84,11 @@ fn suspended_tenants_are_refused_on_every_way() {
     let mut other = tenant("b", &[]);
     other.may_act_for = vec!["a".to_owned()];
     let directory = Directory::new(&[settings, other]).unwrap();
-    let names = CertificateNames {
+    let names = Arc::new(CertificateNames {
         dns: vec!["a.example".to_owned()],
         expires: NOW,
         ..CertificateNames::default()
-    };
+    });
     let b = directory.by_id("b").unwrap();
     for rule in [
         directory.by_key(&real.key, NOW).map(|_| ()),
@@ -155,12 +155,14 @@ fn certificates() {
     ])
     .unwrap();
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let names = |subject: &str, dns: &[&str], uris: &[&str], emails: &[&str]| CertificateNames {
-        subject: subject.to_owned(),
-        dns: owned(dns),
-        uris: owned(uris),
-        emails: owned(emails),
-        expires: NOW,
+    let names = |subject: &str, dns: &[&str], uris: &[&str], emails: &[&str]| {
+        Arc::new(CertificateNames {
+            subject: subject.to_owned(),
+            dns: owned(dns),
+            uris: owned(uris),
+            emails: owned(emails),
+            expires: NOW,
+        })
     };
     for (names, tenant, principal) in [
         (names("CN=x", &["X.A.Example"], &[], &[]), "a", "X.A.Example"),
@@ -201,6 +203,71 @@ fn certificates() {
             Rule::CertificateUnknown
         );
     }
+}
+
+#[test]
+fn what_was_proved_holds_as_long_as_it_would_be_accepted() {
+    let (old, new) = (key("a", 1), key("a", 2));
+    let mut a = tenant("a", &[&old, &new]);
+    a.certificates = vec!["dns:a.example".to_owned()];
+    a.keys[1].expires = Some(NOW + 10);
+    a.may_act_for = vec!["b".to_owned()];
+    let before = Directory::new(&[a.clone(), tenant("b", &[])]).unwrap();
+    let names = Arc::new(CertificateNames {
+        dns: vec!["a.example".to_owned()],
+        expires: NOW + 20,
+        ..CertificateNames::default()
+    });
+    let proofs = [
+        before.by_key(&old.key, NOW).unwrap().proof.clone(),
+        before.by_key(&new.key, NOW).unwrap().proof.clone(),
+        before.by_certificate(&names, NOW).unwrap().proof,
+        Proof::Token { until: NOW + 30 },
+        before.by_id("a").unwrap().proof,
+    ];
+    let rules = |directory: &Directory, tenant: &str, now: u64| {
+        proofs
+            .each_ref()
+            .map(|proof| match directory.still(proof, tenant, now) {
+                Ok(()) => "ok",
+                Err(denied) => denied.rule.id(),
+            })
+    };
+    assert_eq!(rules(&before, "a", NOW), ["ok"; 5]);
+    assert_eq!(rules(&before, "b", NOW), ["ok"; 5], "a may act for b");
+    assert_eq!(
+        rules(&before, "a", NOW + 30),
+        [
+            "ok",
+            "auth.key.expired",
+            "auth.certificate.expired",
+            "auth.jwt.expired",
+            "ok"
+        ]
+    );
+    // The first key is revoked, and the certificate is another tenant's.
+    a.keys.remove(0);
+    a.certificates.clear();
+    a.may_act_for.clear();
+    let mut b = tenant("b", &[]);
+    b.certificates = vec!["dns:a.example".to_owned()];
+    let after = before.renewed(&[a.clone(), b]).unwrap();
+    assert_eq!(
+        rules(&after, "a", NOW),
+        ["auth.key.unknown", "ok", "auth.tenant.act_for", "ok", "ok"]
+    );
+    a.suspended = true;
+    let after = before.renewed(&[a]).unwrap();
+    assert_eq!(
+        rules(&after, "a", NOW),
+        [
+            "auth.key.unknown",
+            "auth.tenant.suspended",
+            "auth.certificate.unknown",
+            "auth.tenant.suspended",
+            "auth.tenant.suspended"
+        ]
+    );
 }
 
 #[test]
