@@ -25,7 +25,7 @@ use tracing::warn;
 use crate::args::Serve;
 use crate::exit::Failure;
 
-pub(crate) use access::{access, authorization, tokens_of};
+pub(crate) use access::{access, authorization, guesses, tokens_of};
 pub(crate) use admin::{keys as admin_keys, tenants};
 pub(crate) use audit::audit;
 pub(crate) use lock::{follow_lock, read as read_lock};

@@ -15,6 +15,8 @@ use hyper_util::rt::TokioExecutor;
 use tracing::{info, warn};
 use url::Url;
 
+use crate::https;
+
 /// How long one fetch may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,13 +33,7 @@ pub(crate) struct Keys {
 impl Keys {
     /// Nothing is fetched yet.
     pub(crate) fn new(tokens: Arc<Tokens>, url: Url, max_age: Duration) -> std::io::Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
+        let connector = https::trusting_the_system(Some(url.scheme()), TIMEOUT)?;
         Ok(Self {
             tokens,
             url,
@@ -89,7 +85,11 @@ impl Keys {
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .body(Empty::new())
             .map_err(|e| e.to_string())?;
-        let response = self.client.request(request).await.map_err(|e| innermost(&e))?;
+        let response = self
+            .client
+            .request(request)
+            .await
+            .map_err(|e| https::innermost(&e))?;
         if response.status() != StatusCode::OK {
             return Err(format!("the answer is {}", response.status()));
         }
@@ -110,16 +110,6 @@ impl Keys {
             self.fetch().await;
         }
     }
-}
-
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    reason
 }
 
 fn now() -> u64 {

@@ -15,6 +15,7 @@ mod client;
 mod exit;
 mod faults;
 mod files;
+mod https;
 mod jwks;
 mod keys;
 mod lock;

@@ -210,6 +210,7 @@ impl Server {
             allowed_hosts: self.config.listen.allowed_hosts.clone(),
             allowed_origins: self.config.listen.allowed_origins.clone(),
             authorization: build::authorization(&self.config, address),
+            guesses: build::guesses(&self.config)?,
             ..HttpSettings::default()
         };
         let doors = match &self.tls {

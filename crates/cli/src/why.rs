@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 
 use ferromcp_core::{Call, Credential, Door, NoClient, Operation, Verdict};
 use ferromcp_protocol::{ProtocolVersion, RequestMeta};
-use serde_json::json;
 
 use crate::args::Why;
 use crate::client::{arguments, direct};
@@ -18,7 +17,7 @@ pub(crate) fn run(args: &Why) -> Result<(), Failure> {
         .map_err(|e| Failure::other("cannot start the runtime", e))?;
     let verdicts = runtime.block_on(explained(args, &arguments))?;
     if args.json || !std::io::stdout().is_terminal() {
-        println!("{}", as_json(&verdicts));
+        println!("{}", Verdict::report(&verdicts));
     } else {
         verdicts.iter().for_each(show);
     }
@@ -49,14 +48,6 @@ async fn explained(args: &Why, arguments: &str) -> Result<Vec<Verdict>, Failure>
     });
     started.upstreams.stop().await;
     Ok(verdicts)
-}
-
-fn as_json(verdicts: &[Verdict]) -> serde_json::Value {
-    let stages: Vec<_> = verdicts
-        .iter()
-        .map(|v| json!({"stage": v.stage, "passes": v.passes, "rule": v.rule, "message": v.message}))
-        .collect();
-    json!({"passes": verdicts.iter().all(|v| v.passes), "stages": stages})
 }
 
 fn show(verdict: &Verdict) {

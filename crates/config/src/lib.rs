@@ -55,7 +55,7 @@ pub use schema::json_schema;
 pub use secret::Secret;
 
 /// Largest configuration or import file, in bytes.
-pub const MAX_FILE: u64 = 1024 * 1024;
+pub const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// The files of the repository that are generated from the table of settings: path from the repository's root, content.
 pub fn generated() -> Vec<(&'static str, String)> {

@@ -14,7 +14,7 @@ impl Config {
     /// Reads and validates a file. `${NAME}` is taken from the process's environment.
     ///
     /// # Errors
-    /// All mistakes of the file at once; or that it cannot be read, is larger than 1 MiB or is not UTF-8.
+    /// All mistakes of the file at once; or that it cannot be read, is larger than 4 MiB or is not UTF-8.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
         let text = read_text(path)?;

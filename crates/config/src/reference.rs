@@ -112,7 +112,7 @@ const RULES: &str = "```
   error. Inside `{ }` and `[ ]`, YAML needs quotes around a reference: `{ TOKEN: \"${TOKEN}\" }`.
 - **Secrets** do not appear in errors or logs: values of `env` and `headers`, hashes of API keys, `auth.jwt.secret`, and
   whatever a reference stands for, are never printed.
-- The file is UTF-8, one YAML document, at most 1 MiB, at most 32 levels deep. Anchors and aliases work; merge keys
+- The file is UTF-8, one YAML document, at most 4 MiB, at most 32 levels deep. Anchors and aliases work; merge keys
   (`<<`) and tags (`!name`) do not.
 - A number without quotes in `args`, `env` and `headers` is passed on as it is written.
 ";

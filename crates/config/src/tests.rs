@@ -176,6 +176,16 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
             needs
         }
         ["listen", "tls", _] => tls(&["cert", "key"]),
+        ["auth", "guesses", key] => {
+            let mut needs = vec![(
+                vec!["tenants", "id", "keys"],
+                "[\"sha256:00000000000000000000000000000000000000000000000000000000000000aa\"]",
+            )];
+            if *key == "burst" {
+                needs.push((vec!["auth", "guesses", "rate"], "5/s"));
+            }
+            needs
+        }
         ["auth", "anonymous"] => with_keys("jwks", "https://j.example.com"),
         ["auth", "jwt", "secret"] => jwt(),
         ["auth", "jwt", _] | ["auth", "resource" | "authorization_servers"] => {

@@ -16,7 +16,7 @@ use crate::text::looks_like_name;
 /// Deepest nesting of lists and mappings. The deepest setting needs 5.
 pub(crate) const MAX_DEPTH: usize = 32;
 /// Most values in one file, aliases expanded.
-pub(crate) const MAX_NODES: usize = 50_000;
+pub(crate) const MAX_NODES: usize = 400_000;
 
 /// Reads the one document of `text`. An empty text is an empty mapping. `None` when it could not be read to its end;
 /// the reason is then in `problems`.

@@ -193,6 +193,11 @@ fn limits(config: &Config) -> Result<LimitSettings, Failure> {
     })
 }
 
+/// How many wrong credentials of one address are looked at.
+pub(crate) fn guesses(config: &Config) -> Result<Option<Rate>, Failure> {
+    optional(&config.auth.guesses)
+}
+
 fn optional(set: &Option<ferromcp_config::Rate>) -> Result<Option<Rate>, Failure> {
     set.as_ref().map(rate).transpose()
 }

@@ -14,6 +14,7 @@ use url::Url;
 use super::trust;
 use crate::args::Target;
 use crate::exit::Failure;
+use crate::https;
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
@@ -114,14 +115,7 @@ pub(crate) async fn exchange(
     headers: &[(header::HeaderName, String)],
     body: Bytes,
 ) -> Result<(http::StatusCode, Value), Failure> {
-    let mut connector = hyper_util::client::legacy::connect::HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_connect_timeout(Some(CONNECT));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
+    let connector = https::connector(tls, CONNECT);
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
     let mut request = Request::builder()
         .method(method)
@@ -152,12 +146,7 @@ pub(crate) async fn exchange(
 }
 
 fn unreachable(url: &Url, error: &hyper_util::client::legacy::Error) -> Failure {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
+    let reason = https::innermost(error);
     let hint = if error.is_connect() {
         ". Start a server with `ferromcp serve`, name another with --url, or use --config FILE without a server"
     } else {

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::https;
 use crate::otlp::encode::{Fields, Value};
 
 /// Of an answer, more is not read.
@@ -57,22 +58,8 @@ impl Client {
         let uri: Uri = endpoint
             .parse()
             .map_err(|error| SettingsError(format!("the endpoint is no URL: {error}")))?;
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(timeout));
-        let tls = HttpsConnectorBuilder::new();
-        let connector = if uri.scheme_str() == Some("https") {
-            tls.with_native_roots().map_err(|error| {
-                SettingsError(format!("the system's certificates cannot be read: {error}"))
-            })?
-        } else {
-            // Never used, so the system's are not read.
-            tls.with_webpki_roots()
-        }
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(connector);
+        let connector = https::trusting_the_system(uri.scheme_str(), timeout)
+            .map_err(|error| SettingsError(format!("the system's certificates cannot be read: {error}")))?;
         let mut all = HeaderMap::new();
         all.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         all.insert(
@@ -122,7 +109,7 @@ impl Client {
             .http
             .request(request)
             .await
-            .map_err(|error| innermost(&error))?;
+            .map_err(|error| https::innermost(&error))?;
         let (head, body) = response.into_parts();
         // Read also where nothing in it matters: the connection can be used again then.
         let body = Limited::new(body, MAX_ANSWER)
@@ -186,16 +173,6 @@ fn partial_success(body: &[u8]) -> (u64, String) {
         }
     }
     found
-}
-
-fn innermost(error: &hyper_util::client::legacy::Error) -> String {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        reason = inner.to_string();
-        source = inner.source();
-    }
-    reason
 }
 
 #[cfg(test)]

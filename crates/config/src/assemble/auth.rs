@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::limits::limit;
 use super::no_effect;
 use crate::fields::{Fields, Text};
-use crate::model::{Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys};
+use crate::model::{Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, Rate};
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 use crate::text::Parsed;
@@ -22,6 +23,15 @@ pub(super) fn auth(mut fields: Fields, has_keys: bool, problems: &mut Problems) 
             }
         }
     }
+    if !has_keys
+        && !has_jwt
+        && let Some(span) = fields.span("guesses")
+    {
+        let why = "there are neither keys of tenants nor `jwt`";
+        problems.push(no_effect(span, &fields.path, "guesses", why).hint("remove it"));
+    }
+    let guesses = fields.object("guesses");
+    let guesses = guesses.and_then(|mut fields| limit(&mut fields, problems));
     let jwt = fields.object("jwt").and_then(|f| jwt(f, problems));
     let issuer = jwt.as_ref().map(|jwt| jwt.issuer.clone());
     Auth {
@@ -35,9 +45,17 @@ pub(super) fn auth(mut fields: Fields, has_keys: bool, problems: &mut Problems) 
         authorization_servers: fields
             .strings("authorization_servers")
             .unwrap_or_else(|| issuer.into_iter().collect()),
+        guesses: (has_keys || has_jwt).then(|| guesses.unwrap_or(GUESSES)),
         jwt,
     }
 }
+
+/// Wrong keys of one address.
+const GUESSES: Rate = Rate {
+    count: 30,
+    per: Duration::from_secs(60),
+    burst: Some(60),
+};
 
 fn jwt(mut fields: Fields, problems: &mut Problems) -> Option<Jwt> {
     let secret = fields.span("secret");

@@ -51,7 +51,7 @@ impl std::fmt::Display for Note {
 /// and `{"mcp": {"servers": {...}}}` (VS Code), or the bare mapping of servers. `origin` names the file in errors.
 ///
 /// # Errors
-/// All mistakes of the text at once: not JSON, larger than 1 MiB, nested deeper than 64 levels, duplicate keys, no
+/// All mistakes of the text at once: not JSON, larger than 4 MiB, nested deeper than 64 levels, duplicate keys, no
 /// servers in it, fields of the wrong type.
 pub fn import(text: &str, origin: &Path) -> Result<Imported, ConfigError> {
     let text = accept_size(text, origin)?;

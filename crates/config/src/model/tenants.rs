@@ -101,6 +101,8 @@ pub struct Auth {
     pub resource: Option<String>,
     /// Authorization servers of RFC 9728 as written. Resolved: without the key, the issuer of `jwt`. Empty without `jwt`.
     pub authorization_servers: Vec<String>,
+    /// How many keys and tokens that are nobody's one address may show. `None` without keys, certificates, `jwt` and admin API.
+    pub guesses: Option<Rate>,
 }
 
 /// What happens to callers without a credential.

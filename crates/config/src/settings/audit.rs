@@ -42,7 +42,7 @@ pub(super) static AUDIT: Object = Object {
             "max_arguments",
             Kind::Size {
                 min: 64,
-                max: 16 * MIB,
+                max: 256 * KIB,
             },
             Value("16KiB"),
             "Most bytes of arguments stored with a record. Needs `arguments: store`.",

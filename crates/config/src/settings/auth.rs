@@ -1,5 +1,6 @@
 //! `auth`: tokens, and callers without a credential.
 
+use super::limits::LIMIT;
 use super::{DAY, MINUTE, SECOND, duration, field, text, texts, word};
 use crate::spec::Absent::{Group, Required, Value, Words};
 use crate::spec::{Choice, Kind, Object};
@@ -30,6 +31,12 @@ pub(super) static AUTH: Object = Object {
             texts(&Kind::Text(Form::Issuer), false, 16),
             Words("`jwt.issuer`"),
             "Authorization servers that clients are sent to (RFC 9728). Needs `jwt`.",
+        ),
+        field(
+            "guesses",
+            Kind::Object(&LIMIT),
+            Words("`{ rate: 30/min, burst: 60 }`"),
+            "How many keys and tokens that are nobody's one address (of IPv6: one /64) may show; further ones are answered with 429 unseen. Behind a proxy, all have its address.",
         ),
     ],
     later: &[],

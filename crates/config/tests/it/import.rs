@@ -205,12 +205,12 @@ fn nothing_is_dropped_silently() {
 #[test]
 fn bad_files() {
     let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
-    let large = format!("\"{}\"", "x".repeat(1024 * 1024));
+    let large = format!("\"{}\"", "x".repeat(4 * 1024 * 1024));
     let many = format!("[{}1]", "1,".repeat(50_000));
     for (text, place, message) in [
         ("", (1, 1), "not valid JSON"),
         (deep.as_str(), (1, 65), "nested too deeply"),
-        (large.as_str(), (0, 0), "larger than 1 MiB"),
+        (large.as_str(), (0, 0), "larger than 4 MiB"),
         (many.as_str(), (1, 100_000), "too many values"),
         ("{\"a\": /* x", (1, 7), "a comment is not closed"),
         (

@@ -150,7 +150,7 @@ fn whole_file_errors() {
     for (name, bytes) in [
         ("latin1.yaml", &b"server:\n  title: caf\xe9\n"[..]),
         ("utf16.yaml", &b"\xff\xfel\0o\0g\0"[..]),
-        ("large.yaml", &vec![b'#'; 1024 * 1024 + 1][..]),
+        ("large.yaml", &vec![b'#'; 4 * 1024 * 1024 + 1][..]),
         ("nul.yaml", &b"log: {}\n\0\0\0\0"[..]),
     ] {
         let path = dir.path().join(name);
