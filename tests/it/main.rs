@@ -4,17 +4,23 @@
 
 mod admin;
 mod commands;
+mod disk;
 mod endings;
 mod faults;
+mod guesses;
 mod journal;
 mod lock;
+mod oauth;
 mod orphans;
 mod otlp;
 mod parity;
+mod readme;
 mod rmcp;
 mod rules;
 mod serving;
 mod stdio;
+mod streams;
 mod support;
+mod tls;
 mod tokens;
 mod upstreams;

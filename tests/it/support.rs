@@ -1,6 +1,8 @@
 //! Programs and how to talk to them. Nothing here uses the product's code: only what it prints and answers.
 
+mod admin;
 mod http;
+mod pki;
 mod process;
 mod stdio;
 
@@ -10,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub(crate) use self::http::{Answer, Door, Legacy};
+pub(crate) use self::admin::{Api, Setup, made};
+pub(crate) use self::http::{Answer, Door, Legacy, parse};
+pub(crate) use self::pki::{Authority, Leaf, Secured, Shown, put};
 pub(crate) use self::process::{Process, alive_with, finish};
 pub(crate) use self::stdio::Session;
 
@@ -70,10 +74,15 @@ impl Served {
     pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         let mut command = ferromcp(["serve", "--addr", "127.0.0.1:0"]);
         command.args(arguments);
-        let process = Process::start(command);
-        let address = process
-            .stderr
-            .wait(|line| line.strip_prefix("listening http://").map(str::to_owned));
+        Self::of(Process::start(command))
+    }
+
+    /// A server that is starting.
+    pub(crate) fn of(process: Process) -> Self {
+        let address = process.stderr.wait(|line| {
+            let (_, address) = line.strip_prefix("listening http")?.split_once("://")?;
+            Some(address.to_owned())
+        });
         Self {
             process,
             door: Door::new(&address),
@@ -138,6 +147,31 @@ impl Peers {
             python: path("FERROMCP_PEERS_PYTHON"),
             modules: path("FERROMCP_PEERS_NODE_DIR").join("node_modules"),
         }
+    }
+
+    /// Runs one of our own scripts of `tests/peers/node`, which finds the installed packages beside it.
+    pub(crate) fn node_script(&self, name: &str, at: &Path) -> Command {
+        self.install(&format!("node/{name}"), &at.join(name));
+        let modules = at.join("node_modules");
+        if !modules.exists() {
+            std::os::unix::fs::symlink(&self.modules, modules).expect("a link");
+        }
+        let mut command = Command::new(&self.node);
+        command.arg(at.join(name));
+        command
+    }
+
+    /// The same of `tests/peers/python`.
+    pub(crate) fn python_script(&self, name: &str, at: &Path) -> Command {
+        self.install(&format!("python/{name}"), &at.join(name));
+        let mut command = Command::new(&self.python);
+        command.arg(at.join(name));
+        command
+    }
+
+    fn install(&self, script: &str, to: &Path) {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        std::fs::copy(peers.join(script), to).expect("the script");
     }
 
     /// The script of an official npm server.

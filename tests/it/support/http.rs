@@ -1,7 +1,7 @@
 //! HTTP as bytes on a socket: one exchange per connection.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,8 @@ use super::{LEGACY, MODERN, PATIENCE};
 pub(crate) struct Door {
     /// `127.0.0.1:PORT`.
     pub(crate) address: String,
+    /// Our own address, if it is not to be the usual one.
+    from: Option<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,35 @@ impl Door {
     pub(crate) fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
+            from: None,
         }
+    }
+
+    /// The same door, for a client with this address.
+    pub(crate) fn from(&self, address: IpAddr) -> Self {
+        Self {
+            from: Some(address),
+            ..self.clone()
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let Some(from) = self.from else {
+            return TcpStream::connect(&self.address).expect("it accepts connections");
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .expect("a runtime");
+        let connected = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((from, 0).into())?;
+            let address = self.address.parse().expect("an address");
+            socket.connect(address).await?.into_std()
+        });
+        let socket = connected.expect("it accepts connections");
+        socket.set_nonblocking(false).expect("a blocking socket");
+        socket
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -62,7 +92,7 @@ impl Door {
 
     /// Sends a request and leaves the connection open for its answer.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
-        let mut socket = TcpStream::connect(&self.address).expect("it accepts connections");
+        let mut socket = self.connect();
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
@@ -202,7 +232,8 @@ impl Legacy {
     }
 }
 
-fn parse(bytes: &[u8]) -> Answer {
+/// A whole answer.
+pub(crate) fn parse(bytes: &[u8]) -> Answer {
     let text = String::from_utf8_lossy(bytes);
     let (head, body) = text
         .split_once("\r\n\r\n")
