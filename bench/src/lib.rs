@@ -15,6 +15,7 @@ pub mod isolation;
 pub mod server;
 mod settings;
 pub mod target;
+pub mod tenants;
 pub mod throughput;
 
 /// Every failure is a message that says what happened and what to do.

@@ -23,6 +23,8 @@ pub struct Start {
     pub single_thread: bool,
     /// Ours only: what is on.
     pub guards: Guards,
+    /// Ours only: so many tenants, each with a key, an access list, a rate and quotas; in place of `guards` unless 0.
+    pub tenants: usize,
 }
 
 /// Where a server is, and how to get in.
@@ -41,6 +43,8 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     settings: Option<Settings>,
+    /// When its process was started; what was prepared for it is not in it.
+    pub(crate) started: Instant,
 }
 
 impl Program {
@@ -117,9 +121,13 @@ impl Server {
         }
         words.extend(how.wrapper.iter().cloned());
         words.push(beside_us(program.file())?.to_string_lossy().into_owned());
-        let settings = Settings::write(how.guards)?;
+        let settings = match how.tenants {
+            0 => Settings::write(how.guards)?,
+            tenants => Some(Settings::many(tenants)?),
+        };
         let config = settings.as_ref().map(Settings::file);
         words.extend(program.arguments(address, how.single_thread, config.as_deref()));
+        let started = Instant::now();
         let child = Command::new(&words[0])
             .args(&words[1..])
             .stdin(Stdio::null())
@@ -131,6 +139,7 @@ impl Server {
             child,
             address,
             settings,
+            started,
         })
     }
 

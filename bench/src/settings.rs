@@ -35,11 +35,42 @@ impl Settings {
                 guarded(&roomy.1, &flooder.1)
             }
         };
+        Self::put(&config, keys).map(Some)
+    }
+
+    /// So many tenants; the key is of one in their middle.
+    pub(crate) fn many(count: usize) -> Result<Self> {
+        let (key, hash) = new_key("measured")?;
+        let mut tenants = serde_json::Map::new();
+        for number in 0..count {
+            let hash = if number == count / 2 {
+                hash.clone()
+            } else {
+                // Nobody's key: only its hash is known.
+                format!(
+                    "sha256:{:064x}",
+                    (number as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+                )
+            };
+            let tenant = json!({
+                "keys": [hash],
+                "tools": { "allow": ["echo", "files_*"], "deny": [format!("tool_{number}")] },
+                "limits": { "rate": "1000000/s" },
+                "quotas": { "tool_calls": "1000000000/d", "concurrent": 1000 },
+            });
+            tenants.insert(format!("tenant-{number}"), tenant);
+        }
+        let config =
+            json!({ "auth": { "anonymous": "refuse" }, "tenants": tenants, "log": { "calls": false } });
+        Self::put(&config, vec![key])
+    }
+
+    fn put(config: &Value, keys: Vec<String>) -> Result<Self> {
         let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         let settings = Self { directory, keys };
         std::fs::write(settings.file(), config.to_string())
             .map_err(|error| format!("{}: {error}", settings.file().display()))?;
-        Ok(Some(settings))
+        Ok(settings)
     }
 
     pub(crate) fn file(&self) -> PathBuf {

@@ -7,15 +7,16 @@
 
 use std::process::ExitCode;
 
-use ferromcp_bench::{Result, idle, instructions, isolation, target, throughput};
+use ferromcp_bench::{Result, idle, instructions, isolation, target, tenants, throughput};
 
 const HELP: &str = "\
-load [throughput|callgrind|idle|isolation|all] [OPTIONS]
+load [throughput|callgrind|idle|isolation|tenants|all] [OPTIONS]
 
   throughput   requests per second, latency, CPU per request, memory (the default)
   callgrind    instructions per request, by valgrind
   idle         start to first answer, idle memory, memory per idle session
   isolation    latency of one tenant, alone and while another one floods
+  tenants      start, memory and CPU per request with 10 to 10,000 tenants
 
   --only NAME          only this target; may be repeated. Names: hyper, rmcp-2025, rmcp-2026, mcp-2025, mcp-2026, rest, and
                        mcp-2025-off, mcp-2025-on, mcp-2026-off, mcp-2026-on, rest-off, rest-on (all guards off and on)
@@ -71,7 +72,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
-            "throughput" | "callgrind" | "idle" | "isolation" | "all" => arguments.mode = word,
+            "throughput" | "callgrind" | "idle" | "isolation" | "tenants" | "all" => arguments.mode = word,
             "--only" => arguments.only.push(value()?),
             "--rounds" => arguments.throughput.rounds = number(&value()?)?,
             "--seconds" => arguments.throughput.seconds = number(&value()?)?,
@@ -106,6 +107,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         // Before throughput, which pins the harness and with it what it starts.
         if wants("idle") {
             idle::run(arguments.sessions).await?;
+        }
+        if wants("tenants") {
+            tenants::run().await?;
         }
         if wants("isolation") {
             isolation::run(&arguments.throughput).await?;
