@@ -261,15 +261,13 @@ pub(crate) fn get<B>(site: &Arc<Site>, request: &Request<B>) -> Response<Body> {
         };
     }
     let replaced = logs.take_over();
-    let feed = credential(headers, request.extensions())
-        .map_err(|refusal| refusal.rpc())
-        .and_then(|shown| {
-            let feed = site.endpoint().feed_with(&session, shown);
-            feed.map_err(|answer| whole(site, answer, JSON_ONLY))
-        });
-    let feed = match feed {
+    let shown = match credential(headers, request.extensions()) {
+        Ok(shown) => shown,
+        Err(refusal) => return refusal.rpc(),
+    };
+    let feed = match site.endpoint().feed_with(&session, shown) {
         Ok(feed) => feed,
-        Err(response) => return response,
+        Err(answer) => return whole(site, answer, JSON_ONLY),
     };
     let changes = futures_util::stream::unfold(feed, async |mut feed| {
         let message = feed.next().await?;
