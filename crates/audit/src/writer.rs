@@ -18,6 +18,9 @@ use crate::text;
 
 /// Lines that may wait to become durable, in bytes; more are only taken after a commit.
 const MAX_WAITING: usize = 8 << 20;
+/// After it found records, the writer lets this time pass before it looks for more, unless somebody waits or the queue
+/// fills up: being woken for each record would cost more than writing it.
+const GATHER: Duration = Duration::from_millis(2);
 /// The writer looks at ages at least this often.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -121,13 +124,17 @@ impl Writer {
             let closing = self.queue.is_closing();
             let urgent = self.queue.take_urgent();
             self.look_at_clock();
-            self.drain();
+            let found = self.drain();
             self.tick(urgent || closing);
             self.show();
             if closing {
                 return self.finish();
             }
-            self.rest();
+            if found && self.failing.is_none() && !self.queue.is_urgent() && !self.queue.is_closing() {
+                std::thread::park_timeout(GATHER.min(self.limits.commit_delay));
+            } else {
+                self.rest();
+            }
         }
     }
 
@@ -154,8 +161,10 @@ impl Writer {
             .is_none_or(|failing| self.now.monotonic >= failing.retry_at)
     }
 
-    fn drain(&mut self) {
+    /// Takes what waits; whether there was anything.
+    fn drain(&mut self) -> bool {
         let mut dropped = 0;
+        let before = self.log.chain.seq;
         let mut spare = std::mem::take(&mut self.spare);
         for index in 0..self.queue.shards() {
             if self.log.waiting() >= MAX_WAITING {
@@ -181,6 +190,7 @@ impl Writer {
             tracing::warn!(dropped, "audit records found no room and are lost");
             self.own(LineKind::Dropped, dropped, "the queue was full");
         }
+        self.log.chain.seq > before
     }
 
     fn append(&mut self, record: &Copied<'_>) {
