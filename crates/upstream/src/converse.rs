@@ -50,14 +50,15 @@ impl Open {
     fn detach(&mut self, owner: &Principal) {
         match self {
             Self::Stdio(open) => open.detach(owner),
-            Self::Http(open) => open.detach(),
+            Self::Http(open) => open.detach(owner),
         }
     }
 
     /// Its caller is back.
     pub(crate) fn attach(&self) {
-        if let Self::Stdio(open) = self {
-            open.attach();
+        match self {
+            Self::Stdio(open) => open.attach(),
+            Self::Http(open) => open.attach(),
         }
     }
 }

@@ -6,8 +6,8 @@
 //! Must not know: tenants' rules, the doors, configuration files.
 //!
 //! Start reading at [`Upstreams::start`], then `upstream.rs` (a call from the gateway), `pool.rs` (which worker takes it),
-//! `driver.rs` (when workers start, restart and end), `life.rs` (one run of a worker from connect to close) and
-//! `session.rs` (the call itself).
+//! `driver.rs` (when workers start, restart and end), `life.rs` and `follow.rs` (one run of a worker from connect to
+//! close) and `session.rs` (the call itself).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod ask;
@@ -16,6 +16,7 @@ mod breaker;
 mod converse;
 mod driver;
 mod fault;
+mod follow;
 mod heard;
 mod life;
 mod link;

@@ -18,12 +18,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
+use super::slot::{Item, Pending};
 use super::{Ids, MAX_CALLS, Outgoing};
+use crate::converse::{self, Open};
 use crate::fault::Fault;
 use crate::heard::{self, Ear};
 use crate::transport::TransportError;
 use crate::transport::http::{Body, HttpReply, HttpSpec, HttpTransport};
-use crate::wire;
+use crate::{parked, wire};
 
 /// Cancellations and answers to the server that may wait to be posted.
 const MAX_CONTROL: usize = 256;
@@ -68,6 +70,10 @@ pub(crate) struct HttpLink {
     pub(crate) session_lost: Notify,
     control: mpsc::Sender<Bytes>,
     calls: AtomicUsize,
+    /// Calls in flight to a legacy server, which may speak of them on its own stream.
+    pending: Pending,
+    /// Its own stream was asked for, and the server has begun to answer.
+    hearing: watch::Sender<bool>,
     ended: watch::Sender<Option<Arc<str>>>,
 }
 
@@ -94,6 +100,8 @@ impl HttpLink {
             session_lost: Notify::new(),
             control,
             calls: AtomicUsize::new(0),
+            pending: Pending::new(usize::MAX),
+            hearing: watch::Sender::new(false),
             ended: watch::Sender::new(None),
         });
         let weak = Arc::downgrade(&made);
@@ -173,6 +181,11 @@ impl HttpLink {
             Some(cx) => cx.deadline.end().saturating_duration_since(Instant::now()) + LAST_RESORT,
             None => self.own_time,
         };
+        if let Some(cx) = caller.filter(|_| dialect.is_legacy()) {
+            // Boxed, so that the common case stays small.
+            let ended = Box::pin(self.legacy_call(request, dialect, cx, time)).await;
+            return ended.map(|result| (result, None));
+        }
         let mut waiting = Waiting {
             link: self,
             id: request.id,
@@ -201,6 +214,37 @@ impl HttpLink {
             waiting.tell = false;
         }
         answer
+    }
+
+    /// A call to a legacy server, which may ask on the call's stream, and on its own before it answers at all.
+    async fn legacy_call(
+        self: &Arc<Self>,
+        request: &Outgoing<'_>,
+        dialect: &Dialect,
+        cx: &CallContext<'_>,
+        time: Duration,
+    ) -> Result<Bytes, Fault> {
+        let mut waiting = Waiting {
+            link: self,
+            id: request.id,
+            tell: request.cancellable,
+        };
+        // It may be parked before the server begins to answer.
+        let mut open = OpenStream::post(self, request, dialect, time + parked::TTL)?;
+        let ended = loop {
+            match open.next().await {
+                Item::End(end) => break end,
+                Item::Happening(happening) => happening.tell(cx),
+                Item::Withdrawn(_) => {}
+                Item::Question(question) => {
+                    break converse::go_on(Open::Http(Box::new(open)), Some(question), cx).await;
+                }
+            }
+        };
+        if !matches!(ended, Err(Fault::Transport(TransportError::Timeout { .. }))) {
+            waiting.tell = false;
+        }
+        ended
     }
 
     fn json(
@@ -321,6 +365,12 @@ impl HttpLink {
             Ok(Some(why)) => why,
             _ => "its connection was dropped".into(),
         }
+    }
+
+    /// Waits until the server has begun to answer the request for its own stream, or cannot be asked.
+    pub(crate) async fn hears(&self) {
+        // An error cannot be: the sender is `self`.
+        let _ = self.hearing.subscribe().wait_for(|begun| *begun).await;
     }
 
     /// Posts a message that has no answer.

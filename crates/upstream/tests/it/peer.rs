@@ -24,6 +24,15 @@ pub(crate) struct Peer {
     pub(crate) more_tools: AtomicUsize,
     /// Rings when a request was closed by the client.
     pub(crate) closed: Notify,
+    /// Rings when its own stream was asked for.
+    pub(crate) own_asked: Notify,
+    /// Its own stream is not answered before this rings.
+    pub(crate) own_gate: Option<Notify>,
+    /// What is to be said on its own stream.
+    aside: Mutex<Vec<Value>>,
+    /// Answers to its questions, by their ids, and a bell for each.
+    answers: Mutex<Vec<Value>>,
+    answered: Notify,
 }
 
 impl Peer {
@@ -33,6 +42,37 @@ impl Peer {
             unknown_session,
             ..Self::default()
         })
+    }
+
+    /// One of the legacy era that takes its time with its own stream.
+    pub(crate) fn gated() -> Arc<Self> {
+        Arc::new(Self {
+            own_gate: Some(Notify::new()),
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn say(&self, message: Value) {
+        self.aside.lock().unwrap().push(message);
+        self.change.notify_one();
+    }
+
+    /// The response that came for a question.
+    pub(crate) async fn answer_to(&self, id: &str) -> Value {
+        loop {
+            let bell = self.answered.notified();
+            let found = self
+                .answers
+                .lock()
+                .unwrap()
+                .iter()
+                .find(|answer| answer["id"] == id)
+                .cloned();
+            if let Some(found) = found {
+                return found;
+            }
+            bell.await;
+        }
     }
 
     pub(crate) fn seen(&self, word: &str) -> Vec<String> {
@@ -93,6 +133,12 @@ impl Peer {
             self.seen.lock().unwrap().push(request.to_owned());
         }
         let id = &message["id"];
+        if message["method"].is_null() {
+            self.answers.lock().unwrap().push(message.clone());
+            self.answered.notify_waiters();
+            conn.answer("202 Accepted", "text/plain", "").await;
+            return true;
+        }
         if self.modern {
             return self.modern(conn, &message, request).await;
         }
@@ -160,7 +206,7 @@ impl Peer {
     async fn request(&self, conn: &mut Conn, message: &Value, request: &str) -> bool {
         if message["method"] == "tools/list" {
             let mut tools: Vec<Value> = [
-                "echo", "stream", "resume", "cut", "hang", "fail", "busy", "empty", "html", "other",
+                "echo", "stream", "resume", "cut", "hang", "fail", "busy", "empty", "html", "other", "aside",
             ]
             .into_iter()
             .map(|name| json!({"name": name, "inputSchema": {"type": "object"}}))
@@ -205,6 +251,19 @@ impl Peer {
                 self.event(conn, None, &progress).await;
                 return false;
             }
+            "aside" => {
+                let id = message["params"]["arguments"]["id"].as_str().unwrap();
+                let log = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "error", "data": "aside"}});
+                self.say(log);
+                let mut aside = progress.clone();
+                aside["params"]["message"] = "aside".into();
+                self.say(aside);
+                let form =
+                    json!({"message": "name?", "requestedSchema": {"type": "object", "properties": {}}});
+                self.say(json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": form}));
+                let answer = self.answer_to(id).await;
+                self.json(conn, message, text(&answer.to_string())).await;
+            }
             "hang" => {
                 conn.closed().await;
                 self.closed.notify_one();
@@ -231,6 +290,10 @@ impl Peer {
             conn.answer("404 Not Found", "text/plain", "").await;
             return true;
         }
+        self.own_asked.notify_one();
+        if let Some(gate) = &self.own_gate {
+            gate.notified().await;
+        }
         conn.begin_events().await;
         match last {
             // The rest of a stream that was closed early.
@@ -251,8 +314,14 @@ impl Peer {
                 () = self.change.notified() => {}
                 () = conn.closed() => return,
             }
-            let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
-            self.event(conn, None, &changed).await;
+            let aside = std::mem::take(&mut *self.aside.lock().unwrap());
+            for message in &aside {
+                self.event(conn, None, message).await;
+            }
+            if aside.is_empty() {
+                let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+                self.event(conn, None, &changed).await;
+            }
         }
     }
 }

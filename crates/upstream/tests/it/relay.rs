@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::rig::{Ask, Rig, ask, python, reply};
 use crate::soon;
 
-const ALL: ClientCapabilities = ClientCapabilities {
+pub(crate) const ALL: ClientCapabilities = ClientCapabilities {
     sampling: true,
     sampling_tools: false,
     roots: true,
@@ -24,7 +24,7 @@ const ALL: ClientCapabilities = ClientCapabilities {
 };
 
 /// A caller that can be asked.
-struct Asked {
+pub(crate) struct Asked {
     able: ClientCapabilities,
     interaction: Interaction,
     conversation: Option<usize>,
@@ -37,7 +37,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(interaction: Interaction) -> Self {
+    pub(crate) fn new(interaction: Interaction) -> Self {
         Self {
             able: ALL,
             interaction,
@@ -49,14 +49,14 @@ impl Asked {
         }
     }
 
-    fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self {
             silent: true,
             ..Self::new(Interaction::Direct)
         }
     }
 
-    fn seen(&self) -> Vec<InputRequest> {
+    pub(crate) fn seen(&self) -> Vec<InputRequest> {
         self.questions.lock().unwrap().clone()
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ferromcp_core::{CallError, ErrorCode, Event};
+use ferromcp_core::{CallError, ErrorCode, Event, Input, Interaction, Reply, SourceState};
+use ferromcp_protocol::ProtocolVersion;
 use ferromcp_upstream::TransportSpec;
 use ferromcp_upstream::UpstreamSpec;
 use ferromcp_upstream::transport::http::HttpSpec;
 
 use crate::peer::Peer;
-use crate::rig::{Ask, Listener, Rig, python, spec};
+use crate::relay::Asked;
+use crate::rig::{Ask, Listener, Rig, python, reply, spec};
 use crate::server::always;
 use crate::soon;
 
@@ -234,4 +236,128 @@ async fn what_is_no_mcp_server_is_down_with_advice() {
         assert!(rig.down("s").contains(words), "{status}: {}", rig.down("s"));
         rig.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_legacy_server_is_ready_when_its_own_stream_is_open() {
+    let peer = Peer::gated();
+    let rig = Rig::begin(vec![at(&peer.serve("127.0.0.1:0").await)]);
+    soon(peer.own_asked.notified()).await;
+    // Whether it would get ready without the stream cannot be waited for; that it is not yet must hold at any time.
+    assert_eq!(rig.state("s"), SourceState::Starting);
+    peer.own_gate.as_ref().unwrap().notify_one();
+    rig.until_ready("s").await;
+    let asker = Asked::new(Interaction::Direct);
+    let answer = soon(rig.ask(&aside("q1", &asker))).await.unwrap();
+    assert!(answer.contains("q1"), "{answer}");
+    // One stream for the whole time.
+    assert_eq!(peer.seen("GET").len(), 1);
+    rig.stop().await;
+}
+
+fn aside<'a>(id: &'static str, client: &'a Asked) -> Ask<'a> {
+    let arguments = match id {
+        "q1" => r#"{"id":"q1"}"#,
+        "q2" => r#"{"id":"q2"}"#,
+        _ => r#"{"id":"q3"}"#,
+    };
+    Ask {
+        name: "s__aside",
+        arguments: Some(arguments),
+        version: ProtocolVersion::V2025_11_25,
+        client,
+        ..Ask::default()
+    }
+}
+
+#[tokio::test]
+async fn a_question_on_the_own_stream_belongs_to_the_only_call() {
+    let peer = peer(false);
+    let rig = start(&peer).await;
+    let asker = Asked::new(Interaction::Direct);
+    let answer = soon(rig.ask(&aside("q1", &asker))).await.unwrap();
+    assert_eq!(asker.seen().len(), 1);
+    assert!(answer.contains("accept"), "{answer}");
+
+    // With two calls in flight nobody knows whose it is.
+    let (a, b) = (Asked::new(Interaction::Direct), Asked::new(Interaction::Direct));
+    let wait = Ask {
+        name: "s__hang",
+        ..aside("q2", &a)
+    };
+    let ask = aside("q2", &b);
+    let both = async {
+        let mut hanging = std::pin::pin!(rig.ask(&wait));
+        let sent = async {
+            while peer.seen("\"hang\"").is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = &mut hanging => panic!("it hangs"),
+            () = sent => {}
+        }
+        tokio::select! {
+            _ = &mut hanging => panic!("it hangs"),
+            answer = rig.ask(&ask) => answer,
+        }
+    };
+    let answer = soon(both).await.unwrap();
+    assert!(
+        answer.contains("-32013") && answer.contains("cannot tell which call"),
+        "{answer}"
+    );
+    assert!(a.seen().is_empty() && b.seen().is_empty());
+    soon(peer.closed.notified()).await;
+
+    // And with none.
+    peer.say(serde_json::json!({"jsonrpc": "2.0", "id": "q0", "method": "roots/list"}));
+    let refused = soon(peer.answer_to("q0")).await;
+    assert_eq!(refused["error"]["code"], -32013, "{refused}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn progress_and_logs_on_the_own_stream_reach_the_call() {
+    let peer = peer(false);
+    let rig = start(&peer).await;
+    let listener = Listener::default();
+    let wanted = Ask {
+        name: "s__aside",
+        arguments: Some(r#"{"id":"q3"}"#),
+        client: &listener,
+        ..Ask::default()
+    };
+    // Nobody can be asked, so the server gets an error and says so.
+    let answer = soon(rig.ask(&wanted)).await.unwrap();
+    assert!(answer.contains("-32601"), "{answer}");
+    let heard = listener.heard();
+    assert_eq!(heard, ["error None \"aside\"", "1/Some(2.0) Some(\"aside\")"]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_on_the_own_stream_parks_a_modern_call() {
+    let peer = peer(false);
+    let rig = start(&peer).await;
+    let asker = Asked::new(Interaction::RoundTrip);
+    let first = Ask {
+        version: ProtocolVersion::LATEST,
+        ..aside("q1", &asker)
+    };
+    let Reply::InputRequired(needed) = soon(reply(&rig.gateway, &first)).await.unwrap() else {
+        panic!("it did not ask");
+    };
+    assert_eq!(needed.requests.len(), 1);
+    let input = Input {
+        answers: vec![(needed.requests[0].key.clone(), r#"{"action":"decline"}"#.into())],
+        state: needed.state,
+    };
+    let again = Ask {
+        input: Some(&input),
+        ..first
+    };
+    let answer = soon(rig.ask(&again)).await.unwrap();
+    assert!(answer.contains("decline"), "{answer}");
+    rig.stop().await;
 }

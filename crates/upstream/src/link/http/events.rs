@@ -1,22 +1,27 @@
 //! Event streams: the answer to one request, and what a legacy server says of its own accord.
 
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use bytes::Bytes;
-use ferromcp_core::CallContext;
+use ferromcp_core::{CallContext, Principal};
 use ferromcp_protocol::Message;
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Dialect, HttpLink, headers};
-use crate::ask;
+use crate::ask::{self, Question};
 use crate::converse::{self, Open};
 use crate::fault::Fault;
 use crate::heard::{self, Heard, Lists};
-use crate::link::slot::Item;
+use crate::link::Outgoing;
+use crate::link::slot::{Item, Slot};
 use crate::transport::TransportError;
 use crate::transport::http::{Body, HttpReply, SseStream};
+use crate::transport::sse::SseEvent;
 use crate::wire;
 
 /// How often the stream of one request is resumed at most.
@@ -31,55 +36,161 @@ const READ_TO_END: Duration = Duration::from_secs(1);
 /// A stream that held for this long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// A request whose answer comes as a stream; it can be kept apart from the call that made it.
+/// A request whose answer may come as a stream; it can be kept apart from the call that made it.
 #[derive(Debug)]
 pub(crate) struct OpenStream {
     link: Arc<HttpLink>,
-    /// `None` after the end.
-    stream: Option<SseStream>,
+    stage: Stage,
+    /// What the server says of the call on its own stream (legacy era).
+    slot: Option<Arc<Slot>>,
     id: u64,
     dialect: Dialect,
     resumes: usize,
     detached: bool,
 }
 
+type Posting = Pin<Box<dyn Future<Output = Result<HttpReply, TransportError>> + Send>>;
+
+/// How far a request came.
+enum Stage {
+    /// The server has not begun to answer.
+    Posting(Posting),
+    Stream(SseStream),
+    Over,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Posting(_) => "Posting",
+            Self::Stream(_) => "Stream",
+            Self::Over => "Over",
+        })
+    }
+}
+
+/// What comes next of a request.
+enum Step {
+    Reply(Result<HttpReply, TransportError>),
+    Event(Option<Result<SseEvent, TransportError>>),
+    Over,
+}
+
+impl Stage {
+    /// Cancel-safe.
+    async fn next(&mut self) -> Step {
+        match self {
+            Self::Posting(reply) => Step::Reply(reply.await),
+            Self::Stream(stream) => Step::Event(stream.next().await),
+            Self::Over => Step::Over,
+        }
+    }
+}
+
+/// What is said of a call elsewhere than on its stream.
+async fn said(slot: Option<&Slot>) -> Item {
+    match slot {
+        Some(slot) => slot.next().await,
+        None => pending().await,
+    }
+}
+
 impl OpenStream {
+    /// Posts a call. `time`: until the server begins to answer.
+    pub(super) fn post(
+        link: &Arc<HttpLink>,
+        request: &Outgoing<'_>,
+        dialect: &Dialect,
+        time: Duration,
+    ) -> Result<Self, Fault> {
+        // No conversation: over HTTP a server can say which call it means, so with two of them nothing is guessed.
+        let slot = Arc::new(Slot::new(true, None));
+        link.pending.insert(request.id, Arc::clone(&slot))?;
+        let headers = headers(dialect, Some(request));
+        let (body, poster) = (request.body.clone(), Arc::clone(link));
+        let posting = Box::pin(async move { poster.transport.post(body, &headers, time).await });
+        Ok(Self {
+            link: Arc::clone(link),
+            stage: Stage::Posting(posting),
+            slot: Some(slot),
+            id: request.id,
+            dialect: dialect.clone(),
+            resumes: 0,
+            detached: false,
+        })
+    }
+
     /// The next item, resuming the stream where the server allows that. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Item {
         loop {
-            let Some(stream) = &mut self.stream else {
-                return Item::End(Err(ended_without_answer(&self.link.ear.name)));
+            let Self { slot, stage, .. } = self;
+            let step = tokio::select! {
+                biased;
+                item = said(slot.as_deref()) => return item,
+                step = stage.next() => step,
             };
-            let broken: Fault = match stream.next().await {
-                Some(Ok(event)) => match self.link.event(&event.data, Some(self.id), &self.dialect) {
-                    None => continue,
-                    Some(Item::End(end)) => {
-                        if let Some(stream) = self.stream.take() {
-                            read_to_end(stream);
-                        }
+            let broken: Fault = match step {
+                Step::Over => return Item::End(Err(ended_without_answer(&self.link.ear.name))),
+                Step::Reply(reply) => match self.replied(reply) {
+                    Some(end) => {
+                        self.stage = Stage::Over;
                         return Item::End(end);
                     }
-                    Some(item) => return item,
+                    None => continue,
                 },
+                Step::Event(Some(Ok(event))) => {
+                    match self.link.event(&event.data, Some(self.id), &self.dialect) {
+                        None => continue,
+                        Some(Item::End(end)) => {
+                            if let Stage::Stream(stream) = mem::replace(&mut self.stage, Stage::Over) {
+                                read_to_end(stream);
+                            }
+                            return Item::End(end);
+                        }
+                        Some(item) => return item,
+                    }
+                }
                 // What was too large may have been the answer.
-                Some(Err(error @ TransportError::Event { .. })) => error.into(),
-                Some(Err(error)) => match self.resumed(error.into()).await {
+                Step::Event(Some(Err(error @ TransportError::Event { .. }))) => error.into(),
+                Step::Event(Some(Err(error))) => match self.resumed(error.into()).await {
                     Ok(()) => continue,
                     Err(fault) => fault,
                 },
-                None => match self.resumed(ended_without_answer(&self.link.ear.name)).await {
+                Step::Event(None) => match self.resumed(ended_without_answer(&self.link.ear.name)).await {
                     Ok(()) => continue,
                     Err(fault) => fault,
                 },
             };
-            self.stream = None;
+            self.stage = Stage::Over;
             return Item::End(Err(broken));
         }
     }
 
+    /// The end of the request, unless its answer is a stream.
+    fn replied(&mut self, reply: Result<HttpReply, TransportError>) -> Option<Result<Bytes, Fault>> {
+        let link = &self.link;
+        let HttpReply {
+            status,
+            headers,
+            body,
+        } = match reply {
+            Ok(reply) => reply,
+            Err(error) => return Some(Err(link.failed(error))),
+        };
+        Some(match body {
+            Body::Json(json) => link.json(status, &headers, &json, self.id, &self.dialect),
+            Body::Sse(stream) => {
+                self.stage = Stage::Stream(stream);
+                return None;
+            }
+            Body::Other { content, .. } => Err(link.refused(status, &headers, &content, &self.dialect)),
+            Body::Empty => Err(link.refused(status, &headers, b"", &self.dialect)),
+        })
+    }
+
     /// Opens the stream again behind the last event that came; the error is why it stays broken.
     async fn resumed(&mut self, broken: Fault) -> Result<(), Fault> {
-        let Some(stream) = &mut self.stream else {
+        let Stage::Stream(stream) = &mut self.stage else {
             return Err(broken);
         };
         let Some(last) = stream
@@ -101,7 +212,7 @@ impl OpenStream {
                 body: Body::Sse(resumed),
                 ..
             }) => {
-                self.stream = Some(resumed);
+                self.stage = Stage::Stream(resumed);
                 Ok(())
             }
             Ok(_) => Err(broken),
@@ -113,15 +224,27 @@ impl OpenStream {
         self.link.control(message);
     }
 
-    pub(crate) fn detach(&mut self) {
+    pub(crate) fn detach(&mut self, owner: &Principal) {
         self.detached = true;
+        if let Some(slot) = &self.slot {
+            slot.park(Some(owner.clone()));
+        }
+    }
+
+    pub(crate) fn attach(&self) {
+        if let Some(slot) = &self.slot {
+            slot.park(None);
+        }
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
+        if self.slot.is_some() {
+            self.link.pending.take(self.id);
+        }
         // A legacy server goes on when the connection closes, so it is told.
-        if self.detached && self.stream.is_some() && self.dialect.is_legacy() {
+        if self.detached && !matches!(self.stage, Stage::Over) && self.dialect.is_legacy() {
             self.link.control(wire::cancelled(self.id));
         }
     }
@@ -145,7 +268,8 @@ impl HttpLink {
     ) -> Result<Bytes, Fault> {
         let mut open = OpenStream {
             link: Arc::clone(self),
-            stream: Some(stream),
+            stage: Stage::Stream(stream),
+            slot: None,
             id,
             dialect: dialect.clone(),
             resumes: 0,
@@ -210,11 +334,38 @@ impl HttpLink {
                 return Some(Item::Question(question));
             }
             Heard::Withdrawn(question) if id.is_some() => return Some(Item::Withdrawn(question)),
-            Heard::Told(happening) => self.ear.log_here(&happening),
+            heard if id.is_none() => self.elsewhere(heard),
             Heard::Question(question) => self.control(ask::unattributed(&question).into()),
-            Heard::Nothing | Heard::Progress(..) | Heard::Withdrawn(_) => {}
+            Heard::Told(_) | Heard::Nothing | Heard::Progress(..) | Heard::Withdrawn(_) => {}
         }
         None
+    }
+
+    /// What the server says on its own stream about a call: progress says which one, the rest belongs to the only call
+    /// that runs, or to nobody.
+    fn elsewhere(&self, heard: Heard) {
+        match heard {
+            Heard::Progress(token, happening) => {
+                if let Some(slot) = self.pending.get(token) {
+                    slot.happened(happening);
+                }
+            }
+            Heard::Told(happening) => match self.pending.attributed() {
+                Some((slot, others)) if others.is_empty() => slot.happened(happening),
+                _ => self.ear.log_here(&happening),
+            },
+            Heard::Question(question) => {
+                let unasked = match self.pending.attributed() {
+                    Some((slot, others)) => slot.asked(Question { others, ..question }).err(),
+                    None => Some(question),
+                };
+                if let Some(question) = unasked {
+                    self.control(ask::unattributed(&question).into());
+                }
+            }
+            Heard::Withdrawn(question) => self.pending.withdrawn(&question),
+            Heard::Nothing | Heard::Reply(_) => {}
+        }
     }
 
     /// Reads the server's own stream for as long as the server has one (legacy era). Returns when it has none.
@@ -229,6 +380,7 @@ impl HttpLink {
                 .transport
                 .get_stream(last_id.as_deref(), &headers(&dialect, None), self.own_time)
                 .await;
+            self.hearing.send_if_modified(|begun| !mem::replace(begun, true));
             match reply {
                 Ok(HttpReply {
                     body: Body::Sse(mut stream),
