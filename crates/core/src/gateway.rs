@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::record::{Ending, Observer, Recorder};
 use crate::reply::Reply;
 use crate::snapshot::{Identity, Policy, Snapshot};
-use crate::source::Listing;
+use crate::source::{Listing, Source};
 use crate::stage;
 use watches::Watches;
 
@@ -293,8 +293,10 @@ impl Gateway {
         }
     }
 
-    /// Tells every listener of a change.
+    /// Tells every listener of a change. What the policy does not let out of results is taken out of tasks as well; a
+    /// task that cannot be searched for it, or is larger than results may be, is not told of: its owner may ask.
     pub fn emit(&self, event: Event) {
+        let Some(event) = self.outgoing(event) else { return };
         // An error only says that nobody listens.
         let _ = self.events.send(event);
     }
@@ -313,6 +315,34 @@ impl Gateway {
             gateway: Arc::clone(self),
             uri,
         }
+    }
+
+    /// Follows a task of this principal until the guard is dropped. `None` if there is no such task, as far as its source
+    /// can tell.
+    pub fn watch_task(&self, owner: &Principal, id: &str) -> Option<TaskWatch> {
+        let snapshot = self.snapshot.load();
+        let source = Arc::clone(&snapshot.catalog.task_source(id)?.source);
+        source.watch_task(owner, id, true).then(|| TaskWatch {
+            source,
+            owner: owner.clone(),
+            id: id.into(),
+        })
+    }
+
+    fn outgoing(&self, event: Event) -> Option<Event> {
+        let Event::TaskChanged { owner, id, task } = event else {
+            return Some(event);
+        };
+        let snapshot = self.snapshot.load();
+        let policy = &snapshot.policy;
+        let task = match policy.redact.is_on() {
+            true => match policy.redact.redact(&task).ok()?.text {
+                Some(text) => text.into(),
+                None => task,
+            },
+            false => task,
+        };
+        (task.len() <= policy.max_output).then_some(Event::TaskChanged { owner, id, task })
     }
 
     /// Calls that are running now.
@@ -448,6 +478,32 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         lock(&self.gateway.watches).remove(&self.uri);
+    }
+}
+
+/// Keeps a task followed.
+pub struct TaskWatch {
+    source: Arc<dyn Source>,
+    owner: Principal,
+    id: Box<str>,
+}
+
+impl TaskWatch {
+    /// The task.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Debug for TaskWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TaskWatch").field(&self.id).finish()
+    }
+}
+
+impl Drop for TaskWatch {
+    fn drop(&mut self) {
+        self.source.watch_task(&self.owner, &self.id, false);
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::CallContext;
+use crate::call::{CallContext, Principal};
 use crate::catalog::Edits;
 use crate::error::CallError;
 use crate::reply::Reply;
@@ -30,6 +30,13 @@ pub trait Source: Send + Sync + 'static {
     /// on the first watcher and after the last.
     fn watch(&self, uri: &str, on: bool) {
         let _ = (uri, on);
+    }
+
+    /// Somebody who has this task of the source started (`true`) or stopped (`false`) listening to its changes. True if
+    /// the task is theirs and its changes are told by [`Event::TaskChanged`](crate::Event::TaskChanged).
+    fn watch_task(&self, owner: &Principal, id: &str, on: bool) -> bool {
+        let _ = (owner, id, on);
+        true
     }
 
     /// What there is to say about its health beyond its state.

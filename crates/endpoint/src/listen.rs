@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use ferromcp_core::{Event, Gateway, Principal, Watch};
+use ferromcp_core::{Event, Gateway, Principal, TaskWatch, Watch};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Duration, sleep};
@@ -43,7 +43,7 @@ pub(crate) struct Filter {
     pub(crate) prompts: bool,
     pub(crate) resources: bool,
     pub(crate) watches: Vec<Watch>,
-    pub(crate) tasks: Vec<Box<str>>,
+    pub(crate) tasks: Vec<TaskWatch>,
 }
 
 impl Subscription {
@@ -122,7 +122,7 @@ impl Subscription {
                 }
             }
             Ok(Event::TaskChanged { owner, id, task }) => {
-                if owner == self.owner && self.filter.tasks.iter().any(|t| **t == *id) {
+                if owner == self.owner && self.filter.tasks.iter().any(|task| task.id() == &*id) {
                     self.queue.push_back(render::task_notification(&task, &self.id));
                 }
             }

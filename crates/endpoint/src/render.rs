@@ -1,7 +1,7 @@
 //! JSON-RPC messages as bytes. Everything is written once, front to back, into one buffer; raw
 //! parts (ids, results) are spliced in as they are.
 
-use ferromcp_core::{Payload, Watch};
+use ferromcp_core::{Payload, TaskWatch, Watch};
 use ferromcp_protocol::json::{self, Object};
 use ferromcp_protocol::meta::key;
 
@@ -138,12 +138,14 @@ pub(crate) fn legacy_response(id: &str, payload: &Payload) -> Vec<u8> {
 }
 
 /// The response of a call of 2026-07-28: `resultType`, the result, caching hints where the method
-/// has them, and the server's name in `_meta`. `server_info` is the raw member.
+/// has them, and the server's name in `_meta`. `server_info` is the raw member. `timed`: the result has a `ttlMs` of its
+/// own that is no caching hint, as tasks have.
 pub(crate) fn modern_response(
     id: &str,
     payload: &Payload,
     result_type: &str,
     hints: Option<Hints>,
+    timed: bool,
     server_info: &[u8],
 ) -> Vec<u8> {
     let mut out = start(id, payload.len() + server_info.len() + 64);
@@ -151,7 +153,7 @@ pub(crate) fn modern_response(
     out.extend_from_slice(result_type.as_bytes());
     out.push(b'"');
     if payload.has_meta() || payload.has_modern_members() {
-        relayed(&mut out, payload, hints, server_info);
+        relayed(&mut out, payload, hints, timed, server_info);
     } else {
         let members = payload.members();
         if !members.is_empty() {
@@ -204,7 +206,7 @@ pub(crate) fn acknowledged(id: &str, filter: &Filter) -> Vec<u8> {
         granted.insert("resourceSubscriptions".into(), uris.into());
     }
     if !filter.tasks.is_empty() {
-        let ids: Vec<&str> = filter.tasks.iter().map(|id| &**id).collect();
+        let ids: Vec<&str> = filter.tasks.iter().map(TaskWatch::id).collect();
         granted.insert("taskIds".into(), ids.into());
     }
     out.extend_from_slice(serde_json::Value::Object(granted).to_string().as_bytes());
@@ -214,9 +216,13 @@ pub(crate) fn acknowledged(id: &str, filter: &Filter) -> Vec<u8> {
 
 /// Members of a result that has some of ours already: hints of the source count, its `_meta` is
 /// kept, and the server's name is ours.
-fn relayed(out: &mut Vec<u8>, payload: &Payload, hints: Option<Hints>, server_info: &[u8]) {
+fn relayed(out: &mut Vec<u8>, payload: &Payload, hints: Option<Hints>, timed: bool, server_info: &[u8]) {
     let object = Object::parse(payload.as_str()).unwrap_or_default();
-    let own = |name: &str| matches!(name, "resultType" | "ttlMs" | "cacheScope" | "_meta");
+    let own = |name: &str| match name {
+        "resultType" | "_meta" => true,
+        "ttlMs" | "cacheScope" => !timed,
+        _ => false,
+    };
     let rest = object.iter().filter(|(name, _)| !own(name)).count();
     if rest > 0 {
         out.push(b',');

@@ -91,7 +91,6 @@ mod source;
 mod strings;
 mod task;
 mod template;
-mod time;
 mod tool;
 
 pub use builder::ServerBuilder;

@@ -1,12 +1,14 @@
 //! Questions that servers have for the user of a call: what they need, who can be asked, and how they are written in
 //! each era.
 
-use ferromcp_core::{CallContext, CallError, ErrorCode, InputKind, InputRequest, Interaction, Principal};
+use ferromcp_core::{
+    CallContext, CallError, ErrorCode, InputKind, InputRequest, Interaction, Operation, Principal,
+};
 use ferromcp_protocol::error::write_error_response;
 use ferromcp_protocol::json::{self, Object};
 use ferromcp_protocol::{ProtocolVersion, RpcError, code};
 
-use crate::wire::Writer;
+use crate::wire::{self, Writer};
 
 /// A request that a legacy server makes during a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +160,8 @@ pub(crate) fn response(id: &str, answer: Result<Box<str>, CallError>) -> Vec<u8>
 }
 
 /// Appends what of the caller's capabilities can be relayed, for `_meta` of 2026-07-28: what the caller of this very
-/// call can do, and no more.
-pub(crate) fn write_capabilities(out: &mut Writer, cx: &CallContext<'_>) {
+/// call can do, and no more. `tasks`: it can have tasks, or its call is about one.
+pub(crate) fn write_capabilities(out: &mut Writer, cx: &CallContext<'_>, tasks: bool) {
     const KEY: &str = "io.modelcontextprotocol/clientCapabilities";
     let client = cx.call.client;
     let (able, version) = (client.capabilities(), cx.call.version);
@@ -172,7 +174,12 @@ pub(crate) fn write_capabilities(out: &mut Writer, cx: &CallContext<'_>) {
             comma = ",";
         }
     };
-    if client.interaction() != Interaction::None {
+    let about_task = matches!(
+        cx.call.operation,
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask
+    );
+    // What a task asks is answered by another request than the one that hears of it.
+    if client.interaction() != Interaction::None || about_task {
         let form = able.elicitation_form && version.has_elicitation();
         let url = able.elicitation_url && version.has_url_elicitation();
         let elicitation = match (form, url) {
@@ -191,6 +198,9 @@ pub(crate) fn write_capabilities(out: &mut Writer, cx: &CallContext<'_>) {
         if able.roots {
             say(out, "\"roots\":{}");
         }
+    }
+    if tasks {
+        say(out, wire::TASKS);
     }
     out.more("}");
 }

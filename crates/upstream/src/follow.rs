@@ -63,6 +63,7 @@ impl Life<'_> {
             link: link.clone(),
             version,
             facts,
+            number: self.ear.number,
         });
         let lists = self.upstream.pool.lead() == 0;
         let mut stream = own_stream(&session);
@@ -99,12 +100,14 @@ impl Life<'_> {
         if self.news.send(ready).await.is_err() {
             return None;
         }
-        tokio::select! {
+        let why = tokio::select! {
             biased;
             () = self.cancel.cancelled() => None,
             why = ended(link) => Some(why.to_string()),
             why = self.follow(&session, stream) => Some(why.to_string()),
-        }
+        };
+        self.upstream.tasks.ended(&session);
+        why
     }
 
     /// Keeps lists, subscriptions and session up to date. Ends only with a reason.

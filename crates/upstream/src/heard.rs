@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::ask::{self, Question};
 use crate::loose;
+use crate::tasks::Book;
 
 /// Something that happened during a call, on its way to the caller.
 #[derive(Debug)]
@@ -117,6 +118,9 @@ impl Nonsense {
 /// One ear per server connection.
 #[derive(Debug)]
 pub(crate) struct Ear {
+    /// Of the connection, among all of this process.
+    pub(crate) number: u64,
+    pub(crate) tasks: Arc<Book>,
     pub(crate) name: Arc<str>,
     pub(crate) gateway: Weak<Gateway>,
     pub(crate) changes: Changes,
@@ -171,6 +175,10 @@ impl Ear {
                 Some(id) => Heard::Withdrawn(id.into()),
                 None => Heard::Nothing,
             },
+            "notifications/tasks" => {
+                self.tasks.heard(self.number, &heard.params);
+                Heard::Nothing
+            }
             // The answers to our subscriptions; what is in force shows in what comes.
             "notifications/subscriptions/acknowledged" => Heard::Nothing,
             other => {

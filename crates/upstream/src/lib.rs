@@ -30,6 +30,7 @@ mod replay;
 mod rounds;
 mod session;
 mod spec;
+mod tasks;
 pub mod transport;
 mod upstream;
 mod upstreams;

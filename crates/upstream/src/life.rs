@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferromcp_protocol::Era;
 use ferromcp_supervisor::worker::Generation;
@@ -89,7 +90,10 @@ async fn live(
         Err(why) => return Some(why),
     };
     let cancel = &end.stop;
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     let ear = Arc::new(Ear {
+        number: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+        tasks: Arc::clone(&upstream.tasks),
         name: Arc::clone(&upstream.spec.name),
         gateway: upstream.gateway.clone(),
         changes: Changes::default(),

@@ -66,7 +66,7 @@ pub(crate) async fn read(
         resources: facts.resources,
         prompts: facts.prompts,
         completions: facts.completions,
-        tasks: false,
+        tasks: facts.tasks,
     };
     offer.instructions = facts.instructions.as_ref().map(|text| {
         let end = text.floor_char_boundary(MAX_INSTRUCTIONS);

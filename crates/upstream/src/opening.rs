@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferromcp_protocol::capability::TASKS_EXTENSION;
 use ferromcp_protocol::json::{self, Object};
 use ferromcp_protocol::{Era, ProtocolVersion, RpcError, code};
 use http::StatusCode;
@@ -32,6 +33,10 @@ pub(crate) struct Facts {
     pub(crate) prompts_changed: bool,
     /// It tells of changes to single resources.
     pub(crate) subscribe: bool,
+    /// It makes tasks: the extension of 2026-07-28.
+    pub(crate) tasks: bool,
+    /// It makes tasks of calls: 2025-11-25.
+    pub(crate) legacy_tasks: bool,
     pub(crate) instructions: Option<String>,
 }
 
@@ -207,7 +212,7 @@ async fn discover(link: &Link) -> Result<Opened, Fault> {
     {
         return Ok(Opened {
             version,
-            facts: facts(&object)?,
+            facts: facts(&object, true)?,
         });
     }
     let data = format!("{{\"supported\":[{}]}}", supported.join(","));
@@ -232,7 +237,13 @@ pub(crate) async fn initialize(link: &Link) -> Result<Opened, Fault> {
         }
         Link::Http(http) => {
             let id = link.next_id();
-            let body = wire::request(id, "initialize", wire::INITIALIZE, ProtocolVersion::LATEST_LEGACY);
+            let body = wire::request(
+                id,
+                "initialize",
+                wire::INITIALIZE,
+                ProtocolVersion::LATEST_LEGACY,
+                "",
+            );
             let request = Outgoing {
                 id,
                 method: "initialize",
@@ -249,7 +260,7 @@ pub(crate) async fn initialize(link: &Link) -> Result<Opened, Fault> {
     };
     let object = parse(&result)?;
     let version = version(&object)?;
-    let facts = facts(&object)?;
+    let facts = facts(&object, false)?;
     link.notify("notifications/initialized", "").await?;
     Ok(Opened { version, facts })
 }
@@ -296,7 +307,7 @@ fn version(result: &Object<'_>) -> Result<ProtocolVersion, Fault> {
     }
 }
 
-fn facts(result: &Object<'_>) -> Result<Facts, Fault> {
+fn facts(result: &Object<'_>, modern: bool) -> Result<Facts, Fault> {
     let capabilities = match result.get("capabilities") {
         Some(raw) => Object::parse(raw).map_err(|e| bad(&format!("`capabilities`: {e}")))?,
         None => Object::default(),
@@ -316,8 +327,20 @@ fn facts(result: &Object<'_>) -> Result<Facts, Fault> {
         resources_changed: says("resources", "listChanged"),
         prompts_changed: says("prompts", "listChanged"),
         subscribe: says("resources", "subscribe"),
+        tasks: modern && part("extensions").is_some_and(|all| all.get(TASKS_EXTENSION).is_some()),
+        legacy_tasks: !modern && makes_tasks(part("tasks")),
         instructions: result.get_str("instructions").map(|text| text.into_owned()),
     })
+}
+
+/// Whether calls of tools can be tasks (2025-11-25 basic/utilities/tasks, "Server Capabilities").
+fn makes_tasks(tasks: Option<Object<'_>>) -> bool {
+    let calls = || {
+        let requests = Object::parse(tasks?.get("requests")?).ok()?;
+        let tools = Object::parse(requests.get("tools")?).ok()?;
+        tools.get("call").map(|_| ())
+    };
+    calls().is_some()
 }
 
 /// Checks a raw result and splits it.

@@ -174,7 +174,7 @@ impl Parking {
             Err(Fault::Waits(halted)) => self.park(cx, server, lease, halted),
             ended => match lease.session.finish(cx, ended)? {
                 Turn::Over(reply) => Ok(reply),
-                Turn::Wants(_) => Err(ask::broken(
+                Turn::Wants(_) | Turn::Task(_) => Err(ask::broken(
                     server,
                     "it asked for input in a way that its revision does not know",
                 )),

@@ -245,6 +245,14 @@ impl Pool {
         }
     }
 
+    /// Whether this session is the one of a worker that can be called now.
+    pub(crate) fn is_served_by(&self, session: &Arc<Session>) -> bool {
+        let seats = self.seats.load();
+        seats
+            .iter()
+            .any(|seat| matches!(&**seat.phase.load(), Phase::Ready(now) if Arc::ptr_eq(now, session)))
+    }
+
     /// Never more than one worker, so there is nothing to choose.
     fn is_one(&self) -> bool {
         self.size.max == 1

@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::ask;
 use crate::rounds::{Brought, Turn, Wanted};
+use crate::session::Session;
+use crate::tasks::Shown;
 use crate::wire::Writer;
 
 /// Members of `params` that are between the caller and us.
@@ -26,6 +28,7 @@ pub(crate) fn request(
     cx: &CallContext<'_>,
     version: ProtocolVersion,
     brought: Option<&Brought>,
+    extra: Extra,
 ) -> Result<Bytes, CallError> {
     let call = cx.call;
     let operation = call.operation;
@@ -40,10 +43,7 @@ pub(crate) fn request(
         Operation::ReadResource => out.str("uri", cx.local_name),
         Operation::CompletePrompt | Operation::CompleteResource => {}
         Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => {
-            return Err(CallError::new(
-                ErrorCode::ToolNotFound,
-                "tasks of upstream servers are not relayed",
-            ));
+            return Err(invalid("a task is not asked for in this way".into()));
         }
     }
     let subject = match operation {
@@ -72,7 +72,39 @@ pub(crate) fn request(
             }
         }
     }
-    meta(&mut out, id, cx, version)?;
+    if extra == Extra::Task {
+        out.raw("task", "{}");
+    }
+    let token = operation == Operation::CallTool || call.client.wants_progress();
+    meta(&mut out, token.then_some(id), cx, version, extra == Extra::Tasks)?;
+    Ok(out.close_meta())
+}
+
+/// What a request says of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extra {
+    Nothing,
+    /// That the caller can have them (2026-07-28).
+    Tasks,
+    /// That the call is to be one (2025-11-25).
+    Task,
+}
+
+/// Writes a request about a task of the server's. `answers`: a raw object, for what the task has asked.
+pub(crate) fn about_task(
+    id: u64,
+    cx: &CallContext<'_>,
+    version: ProtocolVersion,
+    method: &str,
+    task: &str,
+    answers: Option<&str>,
+) -> Result<Bytes, CallError> {
+    let mut out = Writer::request(id, method, answers.map_or(0, str::len));
+    out.str("taskId", task);
+    if let Some(answers) = answers {
+        out.raw("inputResponses", answers);
+    }
+    meta(&mut out, None, cx, version, true)?;
     Ok(out.close_meta())
 }
 
@@ -126,10 +158,16 @@ fn reference(operation: Operation, params: &Object<'_>, name: &str) -> Result<St
 }
 
 /// What the caller put into `_meta` for the tool goes on; what is about the connection is ours.
-fn meta(out: &mut Writer, id: u64, cx: &CallContext<'_>, version: ProtocolVersion) -> Result<(), CallError> {
+fn meta(
+    out: &mut Writer,
+    token: Option<u64>,
+    cx: &CallContext<'_>,
+    version: ProtocolVersion,
+    tasks: bool,
+) -> Result<(), CallError> {
     out.open_meta(version);
     if version.is_modern() {
-        ask::write_capabilities(out, cx);
+        ask::write_capabilities(out, cx, tasks);
     }
     if let Some(raw) = cx.call.meta.raw {
         let given = Object::parse(raw).map_err(|e| invalid(format!("`_meta`: {e}")))?;
@@ -141,8 +179,8 @@ fn meta(out: &mut Writer, id: u64, cx: &CallContext<'_>, version: ProtocolVersio
     }
     // Progress of a tool extends the call's time whether or not the caller wants to see it, so that a call has the same
     // fate through every door.
-    if cx.call.operation == Operation::CallTool || cx.call.client.wants_progress() {
-        out.raw("progressToken", &id.to_string());
+    if let Some(token) = token {
+        out.raw("progressToken", &token.to_string());
     }
     if version.is_modern()
         && let Some(level) = LogLevel::ALL
@@ -196,19 +234,21 @@ fn param_header(param: &ParamHeader, arguments: &Value) -> Option<(HeaderName, H
 }
 
 /// What a call comes to by its raw result.
-pub(crate) fn turn(
-    name: &str,
-    result: Bytes,
-    version: ProtocolVersion,
-    cx: &CallContext<'_>,
-) -> Result<Turn, CallError> {
+pub(crate) fn turn(session: &Session, result: Bytes, cx: &CallContext<'_>) -> Result<Turn, CallError> {
+    let name = &*session.name;
     let payload = Payload::relayed(result.into())
         .map_err(|e| ask::broken(name, format!("its result cannot be used: {e}")))?;
-    if version.is_modern() && payload.has_modern_members() {
+    if session.version.is_modern() && payload.has_modern_members() {
         let object = Object::parse(payload.as_str()).map_err(|e| ask::broken(name, e))?;
         match object.get_str("resultType").as_deref() {
             None | Some("complete") => {}
             Some("input_required") => return Ok(Turn::Wants(Wanted::read(name, &object, cx)?)),
+            Some("task") if session.facts.tasks && cx.call.operation == Operation::CallTool => {
+                let raw = payload.as_str();
+                return Shown::of(&object, raw).map(Turn::Task).ok_or_else(|| {
+                    ask::broken(name, "its task has no `taskId`, or no `status` that is known")
+                });
+            }
             Some(other) => {
                 let other: String = other.chars().take(50).collect();
                 let what =

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask;
 use crate::session::Session;
+use crate::tasks::Shown;
 
 /// Most rounds of one call of a legacy caller.
 const MAX_ROUNDS: usize = 10;
@@ -62,6 +63,10 @@ pub(crate) struct Brought {
 }
 
 impl Wanted {
+    pub(crate) fn requests(&self) -> &[InputRequest] {
+        &self.requests
+    }
+
     /// Reads an `input_required` result.
     pub(crate) fn read(server: &str, result: &Object<'_>, cx: &CallContext<'_>) -> Result<Self, CallError> {
         let bad = |what: String| ask::broken(server, what);
@@ -111,11 +116,8 @@ pub(crate) fn brought(server: &str, input: &Input) -> Result<Brought, CallError>
         None if input.state.is_none() => None,
         _ => return Err(stale()),
     };
-    let mut responses = String::from("{");
-    for (key, raw) in &input.answers {
-        member(&mut responses, key, raw);
-    }
-    responses.push('}');
+    let answers = input.answers.iter();
+    let responses = responses(answers.map(|(key, raw)| (key.as_str(), raw.as_str())));
     Ok(Brought {
         responses: (!input.answers.is_empty()).then_some(responses),
         state,
@@ -151,6 +153,16 @@ fn stale() -> CallError {
     .with_rule("relay.state")
 }
 
+/// `inputResponses`, from keys and raw answers.
+pub(crate) fn responses<'a>(answers: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::from("{");
+    for (key, raw) in answers {
+        member(&mut out, key, raw);
+    }
+    out.push('}');
+    out
+}
+
 fn member(out: &mut String, key: &str, raw: &str) {
     if out.len() > 1 {
         out.push(',');
@@ -160,14 +172,14 @@ fn member(out: &mut String, key: &str, raw: &str) {
     out.push_str(raw);
 }
 
-/// Goes on with a call whose server asked: to the end, or until the caller has to call again.
+/// Goes on with a call whose server asked: to the end, until it becomes a task, or until the caller has to call again.
 pub(crate) async fn go_on(
     session: &Session,
     cx: &CallContext<'_>,
     mut wanted: Wanted,
-) -> Result<Reply, CallError> {
+) -> Result<Turn, CallError> {
     match cx.call.client.interaction() {
-        Interaction::RoundTrip => return Ok(passed_on(&session.name, wanted)),
+        Interaction::RoundTrip => return Ok(Turn::Over(passed_on(&session.name, wanted))),
         Interaction::None => {
             return Err(ask::broken(
                 &session.name,
@@ -179,18 +191,15 @@ pub(crate) async fn go_on(
     for _ in 0..MAX_ROUNDS {
         let asked = wanted.requests.iter().map(|request| cx.ask(request));
         let answers = try_join_all(asked).await?;
-        let mut responses = String::from("{");
-        for (request, answer) in wanted.requests.iter().zip(&answers) {
-            member(&mut responses, &request.key, answer);
-        }
-        responses.push('}');
+        let keys = wanted.requests.iter().map(|request| request.key.as_str());
+        let responses = responses(keys.zip(answers.iter().map(AsRef::as_ref)));
         let brought = Brought {
             responses: (!answers.is_empty()).then_some(responses),
             state: wanted.state.as_deref().map(json::quote),
         };
         match session.round(cx, Some(&brought)).await? {
-            Turn::Over(reply) => return Ok(reply),
             Turn::Wants(more) => wanted = more,
+            last => return Ok(last),
         }
     }
     Err(ask::broken(
@@ -204,6 +213,8 @@ pub(crate) async fn go_on(
 pub(crate) enum Turn {
     Over(Reply),
     Wants(Wanted),
+    /// It goes on as a task.
+    Task(Shown),
 }
 
 fn passed_on(server: &str, wanted: Wanted) -> Reply {

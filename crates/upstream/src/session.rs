@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferromcp_core::{CallContext, CallError, Operation, Reply};
-use ferromcp_protocol::{ProtocolVersion, code};
+use ferromcp_protocol::{ProtocolVersion, code, json};
 
 use crate::converse::Halted;
 use crate::fault::Fault;
 use crate::link::{Link, Outgoing};
 use crate::opening::Facts;
+use crate::relay::Extra;
 use crate::rounds::{Brought, Turn};
-use crate::{relay, rounds, wire};
+use crate::tasks::Shown;
+use crate::{ask, relay, rounds, tasks, wire};
 
 /// An opened connection.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) link: Link,
     pub(crate) version: ProtocolVersion,
     pub(crate) facts: Facts,
+    /// Of the connection, among all of this process.
+    pub(crate) number: u64,
 }
 
 /// How far a call came.
@@ -28,11 +32,13 @@ pub(crate) enum Called {
     Over(Reply),
     /// It stands still until its caller comes back.
     Waits(Box<Halted>),
+    /// It goes on as a task, which its caller can have.
+    Task(Box<Shown>),
 }
 
 impl Session {
     /// Relays a call.
-    pub(crate) async fn call(&self, cx: &CallContext<'_>) -> Result<Called, CallError> {
+    pub(crate) async fn call(self: &Arc<Self>, cx: &CallContext<'_>) -> Result<Called, CallError> {
         let brought = match cx.call.input {
             None => None,
             Some(input) if self.version.is_modern() => Some(rounds::brought(&self.name, input)?),
@@ -41,13 +47,46 @@ impl Session {
                 None
             }
         };
-        match self.exchange(cx, brought.as_ref()).await? {
-            Err(Fault::Waits(halted)) => Ok(Called::Waits(halted)),
-            ended => match self.finish(cx, ended)? {
-                Turn::Over(reply) => Ok(Called::Over(reply)),
-                // Boxed, so that the common case stays small.
-                Turn::Wants(wanted) => Box::pin(rounds::go_on(self, cx, wanted)).await.map(Called::Over),
-            },
+        let ended = if self.facts.legacy_tasks && tasks::legacy_required(cx.tool) {
+            Box::pin(tasks::legacy_call(self, cx)).await?
+        } else {
+            self.attempt(cx, brought.as_ref()).await?
+        };
+        let mut turn = match ended {
+            Err(Fault::Waits(halted)) => return Ok(Called::Waits(halted)),
+            ended => self.finish(cx, ended)?,
+        };
+        if let Turn::Wants(wanted) = turn {
+            // Boxed, so that the common case stays small.
+            turn = Box::pin(rounds::go_on(self, cx, wanted)).await?;
+        }
+        match turn {
+            Turn::Over(reply) => Ok(Called::Over(reply)),
+            Turn::Task(made) if tasks::can_have(cx) => Ok(Called::Task(Box::new(made))),
+            Turn::Task(made) => Box::pin(tasks::to_the_end(self, cx, made))
+                .await
+                .map(Called::Over),
+            // Only callers who can be asked get this far.
+            Turn::Wants(_) => Err(ask::broken(&self.name, "it asked for input once too often")),
+        }
+    }
+
+    /// One exchange of a call. A tool that has to be a task is called as one for callers who cannot say that they take
+    /// tasks; the refusal says that it has not run.
+    async fn attempt(
+        &self,
+        cx: &CallContext<'_>,
+        brought: Option<&Brought>,
+    ) -> Result<Result<Bytes, Fault>, CallError> {
+        let extra = match self.facts.tasks && tasks::can_have(cx) {
+            true => Extra::Tasks,
+            false => Extra::Nothing,
+        };
+        match self.exchange(cx, brought, extra).await? {
+            Err(fault) if self.facts.tasks && tasks::is_followed(cx) && tasks::is_wanted(&fault) => {
+                Box::pin(self.exchange(cx, brought, Extra::Tasks)).await
+            }
+            ended => Ok(ended),
         }
     }
 
@@ -57,7 +96,7 @@ impl Session {
         cx: &CallContext<'_>,
         brought: Option<&Brought>,
     ) -> Result<Turn, CallError> {
-        let ended = self.exchange(cx, brought).await?;
+        let ended = self.attempt(cx, brought).await?;
         self.finish(cx, ended)
     }
 
@@ -68,7 +107,7 @@ impl Session {
         ended: Result<Bytes, Fault>,
     ) -> Result<Turn, CallError> {
         match ended {
-            Ok(result) => relay::turn(&self.name, result, self.version, cx),
+            Ok(result) => relay::turn(self, result, cx),
             Err(Fault::Rpc(error)) => {
                 if let Some(reply) = rounds::visits(&self.name, &error, cx) {
                     return Ok(Turn::Over(reply));
@@ -84,10 +123,11 @@ impl Session {
         }
     }
 
-    async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         cx: &CallContext<'_>,
         brought: Option<&Brought>,
+        extra: Extra,
     ) -> Result<Result<Bytes, Fault>, CallError> {
         let id = self.link.next_id();
         let http = matches!(self.link, Link::Http(_)) && self.version.is_modern();
@@ -103,10 +143,57 @@ impl Session {
             } else {
                 Vec::new()
             },
-            body: relay::request(id, cx, self.version, brought)?,
+            body: relay::request(id, cx, self.version, brought, extra)?,
             cancellable: true,
         };
         Ok(self.link.request(request, Some(cx)).await)
+    }
+
+    /// A request about a task of the server's, for a call. What happens meanwhile goes to its caller.
+    pub(crate) async fn task(
+        &self,
+        cx: &CallContext<'_>,
+        method: &'static str,
+        task: &str,
+        answers: Option<&str>,
+    ) -> Result<Bytes, Fault> {
+        let id = self.link.next_id();
+        let body = relay::about_task(id, cx, self.version, method, task, answers)
+            .map_err(|error| Fault::Protocol(error.message().to_owned()))?;
+        let request = Outgoing {
+            id,
+            method,
+            name: Some(task),
+            params: Vec::new(),
+            body,
+            cancellable: true,
+        };
+        self.link.request(request, Some(cx)).await
+    }
+
+    /// The same of our own.
+    pub(crate) async fn ask_about(&self, method: &str, task: &str) -> Result<Bytes, Fault> {
+        let members = format!("\"taskId\":{}", json::quote(task));
+        self.ask_with_tasks(method, Some(task), &members).await
+    }
+
+    /// A request of our own that belongs to the tasks extension.
+    pub(crate) async fn ask_with_tasks(
+        &self,
+        method: &str,
+        name: Option<&str>,
+        members: &str,
+    ) -> Result<Bytes, Fault> {
+        let id = self.link.next_id();
+        let request = Outgoing {
+            id,
+            method,
+            name,
+            params: Vec::new(),
+            body: wire::request(id, method, members, self.version, wire::TASKS),
+            cancellable: true,
+        };
+        self.link.request(request, None).await
     }
 
     /// A request of our own. `members`: raw members of `params` without braces.
@@ -127,7 +214,7 @@ pub(crate) async fn ask(
         method,
         name: None,
         params: Vec::new(),
-        body: wire::request(id, method, members, version),
+        body: wire::request(id, method, members, version, ""),
         // Opening requests must not be cancelled (2025-11-25 basic/utilities/cancellation).
         cancellable: !matches!(method, "initialize" | "server/discover"),
     };

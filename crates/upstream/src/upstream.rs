@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use ferromcp_core::{
-    CallContext, CallError, ErrorCode, Gateway, Listing, Offers, Reply, Source, SourceFuture, SourceHealth,
-    SourceState, Spec, WorkerHealth,
+    CallContext, CallError, ErrorCode, Gateway, Listing, Offers, Operation, Principal, Reply, Source,
+    SourceFuture, SourceHealth, SourceState, Spec, WorkerHealth,
 };
 use ferromcp_protocol::Era;
 use tokio::sync::{Semaphore, watch};
@@ -20,6 +20,7 @@ use crate::replay::{self, Budget};
 use crate::rounds::State;
 use crate::session::{Called, Session};
 use crate::spec::{Effect, EraChoice, TransportSpec, UpstreamSpec};
+use crate::tasks::Book;
 use crate::watched::Watched;
 
 /// How long a call that may be made twice waits for another worker.
@@ -66,6 +67,10 @@ pub(crate) struct Upstream {
     pub(crate) watched: Watched,
     /// Calls that wait for answers of their callers.
     parking: Arc<Parking>,
+    /// Tasks that callers know.
+    pub(crate) tasks: Arc<Book>,
+    /// Itself, for what outlives a call.
+    own: Weak<Self>,
     /// The dialect that was found; a restart need not ask again.
     era: Mutex<Option<Era>>,
     breaker: Mutex<Breaker>,
@@ -81,7 +86,9 @@ impl Upstream {
             TransportSpec::Stdio(_) => Some(Arc::clone(&room)),
             TransportSpec::Http(_) => None,
         };
-        let made = Arc::new(Self {
+        let made = Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
+            tasks: Book::new(Arc::clone(&spec.name), Arc::downgrade(gateway)),
             pool: Arc::new(Pool::new(spec.pool, children)),
             spec,
             gateway: Arc::downgrade(gateway),
@@ -148,6 +155,12 @@ impl Upstream {
         if let Some((node, id)) = cx.call.input.and_then(State::parked) {
             return self.parking.resume(cx, &self.spec.name, node, id).await;
         }
+        if matches!(
+            cx.call.operation,
+            Operation::GetTask | Operation::UpdateTask | Operation::CancelTask
+        ) {
+            return Box::pin(self.about_task(cx)).await;
+        }
         let pass = self.enter()?;
         let lease = self
             .pool
@@ -166,6 +179,13 @@ impl Upstream {
         }
     }
 
+    async fn about_task(&self, cx: &CallContext<'_>) -> Result<Reply, CallError> {
+        let mut pass = self.enter()?;
+        let answer = self.tasks.call(cx, self).await;
+        pass.verdict = verdict(answer.as_ref().err());
+        answer
+    }
+
     async fn ask(
         &self,
         lease: &Lease,
@@ -176,6 +196,7 @@ impl Upstream {
             Ok(Called::Over(reply)) => Ok(reply),
             // The worker stays taken.
             Ok(Called::Waits(halted)) => self.parking.park(cx, &self.spec.name, lease.again(), halted),
+            Ok(Called::Task(made)) => self.tasks.adopt(cx, lease.again(), *made),
             Err(error) => Err(error),
         };
         pass.verdict = verdict(answer.as_ref().err());
@@ -244,7 +265,7 @@ impl Upstream {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn down(&self, reason: &str, retry_at: Option<Instant>) -> CallError {
+    pub(crate) fn down(&self, reason: &str, retry_at: Option<Instant>) -> CallError {
         let name = &self.spec.name;
         let error = CallError::new(
             ErrorCode::Unavailable,
@@ -350,6 +371,10 @@ impl Source for Upstream {
 
     fn watch(&self, uri: &str, on: bool) {
         self.watched.set(uri, on);
+    }
+
+    fn watch_task(&self, owner: &Principal, id: &str, on: bool) -> bool {
+        self.tasks.listen(&self.own, owner, id, on)
     }
 
     fn health(&self) -> SourceHealth {

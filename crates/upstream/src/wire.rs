@@ -11,8 +11,8 @@ const MODERN_META: &str = concat!(
     "\"}"
 );
 
-/// Of our own requests: nothing can be asked.
-const NO_CAPABILITIES: &str = "\"io.modelcontextprotocol/clientCapabilities\":{}";
+/// A member of the capabilities of a client of 2026-07-28: the tasks extension.
+pub(crate) const TASKS: &str = "\"extensions\":{\"io.modelcontextprotocol/tasks\":{}}";
 
 /// The `params` of `initialize`. A session is for all callers, and whether the caller of a call can be asked is known
 /// when it calls: so all is declared that can be relayed, and what a caller cannot do is refused question by question.
@@ -102,13 +102,22 @@ impl Writer {
     }
 }
 
-/// A request of our own. `members`: raw members of `params` without braces.
-pub(crate) fn request(id: u64, method: &str, members: &str, version: ProtocolVersion) -> Bytes {
+/// A request of our own. `members`: raw members of `params` without braces; `capabilities`: of what we declare.
+pub(crate) fn request(
+    id: u64,
+    method: &str,
+    members: &str,
+    version: ProtocolVersion,
+    capabilities: &str,
+) -> Bytes {
     let mut out = Writer::request(id, method, members.len());
     out.members(members);
     if version.is_modern() {
         out.open_meta(version);
-        out.members(NO_CAPABILITIES);
+        out.raw(
+            "io.modelcontextprotocol/clientCapabilities",
+            &format!("{{{capabilities}}}"),
+        );
         return out.close_meta();
     }
     out.close()

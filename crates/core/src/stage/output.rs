@@ -105,8 +105,12 @@ fn cut(payload: &Payload, max: usize) -> Result<Payload, CallError> {
     if let Some(object) = value.as_object_mut() {
         object.remove("structuredContent");
     }
-    for key in ["content", "contents"] {
-        let Some(blocks) = value.get_mut(key).and_then(Value::as_array_mut) else {
+    // Of a task that is completed.
+    if let Some(result) = value.get_mut("result").and_then(Value::as_object_mut) {
+        result.remove("structuredContent");
+    }
+    for pointer in ["/content", "/contents", "/result/content"] {
+        let Some(blocks) = value.pointer_mut(pointer).and_then(Value::as_array_mut) else {
             continue;
         };
         let mut excess = payload.len().saturating_sub(max) + 256;

@@ -140,7 +140,7 @@ fn replied(cx: &Cx<'_, '_>, wanted: &Wanted<'_>, brought: Option<&Input>, reply:
                     h
                 }
             });
-            complete(cx, &payload, "complete", hints)
+            complete(cx, &payload, "complete", hints, is_task(wanted.operation))
         }
         Reply::InputRequired(needed) => input::required(cx, wanted, brought, &needed),
         Reply::Task(_) if !cx.capabilities.tasks => cx.error(&capability::missing(capability::TASKS)),
@@ -148,13 +148,27 @@ fn replied(cx: &Cx<'_, '_>, wanted: &Wanted<'_>, brought: Option<&Input>, reply:
             code::INTERNAL_ERROR,
             "the tool made a task, which this protocol revision lacks",
         )),
-        Reply::Task(task) => complete(cx, &task, "task", None),
+        Reply::Task(task) => complete(cx, &task, "task", None, true),
     }
 }
 
-fn complete(cx: &Cx<'_, '_>, payload: &Payload, result_type: &str, hints: Option<Hints>) -> Answer {
+fn is_task(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::GetTask | Operation::UpdateTask | Operation::CancelTask
+    )
+}
+
+/// `timed`: the result has a time to live of its own.
+fn complete(
+    cx: &Cx<'_, '_>,
+    payload: &Payload,
+    result_type: &str,
+    hints: Option<Hints>,
+    timed: bool,
+) -> Answer {
     Answer::json(if cx.modern() {
-        render::modern_response(cx.id, payload, result_type, hints, &cx.dress.meta_member)
+        render::modern_response(cx.id, payload, result_type, hints, timed, &cx.dress.meta_member)
     } else {
         render::legacy_response(cx.id, payload)
     })
@@ -166,7 +180,13 @@ fn failed(cx: &Cx<'_, '_>, operation: Operation, error: &CallError) -> Answer {
         ErrorCode::Cancelled => Answer::cancelled(),
         // A model can mend its arguments if it sees what is wrong with them.
         ErrorCode::InvalidArguments if operation == Operation::CallTool && error.rpc_error().is_none() => {
-            complete(cx, &Payload::error_text(&readable(error)), "complete", None)
+            complete(
+                cx,
+                &Payload::error_text(&readable(error)),
+                "complete",
+                None,
+                false,
+            )
         }
         ErrorCode::Unauthenticated => Answer::turned_away(Some(cx.id), error),
         ErrorCode::RateLimited | ErrorCode::QuotaExceeded => {

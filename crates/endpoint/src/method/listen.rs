@@ -68,8 +68,7 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
 
 /// What is asked for and can be had.
 fn filter(cx: &Cx<'_, '_>, view: &View, wanted: &Object<'_>) -> Result<Filter, RpcError> {
-    let catalog = &view.snapshot().catalog;
-    let offers = catalog.offers();
+    let offers = view.snapshot().catalog.offers();
     let mut filter = Filter {
         tools: flag(wanted, "toolsListChanged")? && offers.tools,
         prompts: flag(wanted, "promptsListChanged")? && offers.prompts,
@@ -87,11 +86,13 @@ fn filter(cx: &Cx<'_, '_>, view: &View, wanted: &Object<'_>) -> Result<Filter, R
     if wanted.get("taskIds").is_some() && !cx.capabilities.tasks {
         return Err(capability::missing(capability::TASKS));
     }
-    filter.tasks = tasks
-        .into_iter()
-        .filter(|id| catalog.task_source(id).is_some())
-        .map(Into::into)
-        .collect();
+    for id in tasks {
+        if !filter.tasks.iter().any(|task| task.id() == id) {
+            filter
+                .tasks
+                .extend(cx.endpoint.gateway.watch_task(view.principal(), &id));
+        }
+    }
     Ok(filter)
 }
 

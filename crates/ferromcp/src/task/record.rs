@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use ferromcp_core::time::rfc3339;
 use ferromcp_core::{Payload, Principal, ToolEntry};
 use ferromcp_protocol::{RpcError, json};
 use futures_util::task::AtomicWaker;
@@ -13,7 +14,6 @@ use tokio::time::Instant;
 use super::TaskLimits;
 use crate::content::member;
 use crate::context::Asked;
-use crate::time::rfc3339;
 
 pub(super) struct Record {
     pub(super) id: Arc<str>,

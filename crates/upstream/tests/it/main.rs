@@ -12,6 +12,7 @@ mod server;
 mod source_http;
 mod source_stdio;
 mod stdio;
+mod tasks;
 mod tls;
 
 use std::time::Duration;

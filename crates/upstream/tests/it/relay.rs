@@ -25,15 +25,15 @@ pub(crate) const ALL: ClientCapabilities = ClientCapabilities {
 
 /// A caller that can be asked.
 pub(crate) struct Asked {
-    able: ClientCapabilities,
-    interaction: Interaction,
-    conversation: Option<usize>,
+    pub(crate) able: ClientCapabilities,
+    pub(crate) interaction: Interaction,
+    pub(crate) conversation: Option<usize>,
     /// What it was asked: kind and raw params.
-    questions: Mutex<Vec<InputRequest>>,
-    notified: Mutex<Vec<String>>,
+    pub(crate) questions: Mutex<Vec<InputRequest>>,
+    pub(crate) notified: Mutex<Vec<String>>,
     /// Never answers.
-    silent: bool,
-    was_asked: Notify,
+    pub(crate) silent: bool,
+    pub(crate) was_asked: Notify,
 }
 
 impl Asked {

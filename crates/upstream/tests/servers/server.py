@@ -3,7 +3,7 @@
 Usage: server.py [TRAIT...]. Traits say how it starts and lists; what a call does is said by the tool's name.
 Traits: legacy, modern (speak only that era; by default both), deaf (ignores what it does not know), strict (exits when
 the first message is not `initialize`), crash (exits at once), mute (never answers), garbage (prints what is no message),
-pages (lists in pages, with bad items), slow (starts late), pid=FILE (writes its process id there).
+pages (lists in pages, with bad items), slow (starts late), tasks (has tasks, of its era), pid=FILE (writes its process id there).
 """
 
 import json
@@ -32,7 +32,13 @@ CAPABILITIES = {
     "completions": {},
 }
 
+if "tasks" in TRAITS:
+    CAPABILITIES["extensions"] = {"io.modelcontextprotocol/tasks": {}}
+    CAPABILITIES["tasks"] = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
+    TOOLS += ["job", "push"]
+
 state = {
+    "tasks": {}, "following": [],
     "tools": list(TOOLS), "cancelled": [], "late": [], "asked": None, "listen": None, "subscribed": [], "first": True,
 }
 
@@ -80,6 +86,8 @@ def is_modern(request):
 
 
 def listed(name):
+    if name == "job":
+        return {"name": name, "inputSchema": {"type": "object"}, "execution": {"taskSupport": "required"}}
     return {"name": name, "inputSchema": {"type": "object"}, "x-vendor": {"kept": 1.50}}
 
 
@@ -171,11 +179,57 @@ def call(request, line):
         write('{"jsonrpc":"2.0","id":%d,"result":{"content":[],"a":1,"a":2}}\n' % request["id"])
     elif name == "invalid":
         write('{"jsonrpc":"2.0","id":%d,"result":{"content":[tru]}}\n' % request["id"])
+    elif name == "job" and is_modern(request):
+        capabilities = request["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"]
+        needed = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+        if capabilities.get("extensions") != needed["extensions"]:
+            return fail(request, -32021, "tasks needed", {"requiredCapabilities": needed})
+        result(request, {"resultType": "task", **begin(arguments, "ttlMs", "pollIntervalMs")})
+    elif name == "job":
+        if "task" not in request["params"]:
+            return fail(request, -32601, "only as a task")
+        result(request, {"task": begin(arguments, "ttl", "pollInterval")})
+    elif name == "push":
+        task = state["tasks"][arguments["taskId"]]
+        task.update(arguments["change"])
+        if arguments["taskId"] in state["following"]:
+            notify("notifications/tasks", task)
+        result(request, text(json.dumps(task)))
     elif name == "seen":
-        seen = {"cancelled": state["cancelled"], "subscribed": state["subscribed"], "tools": len(state["tools"])}
+        seen = {"tasks": len(state["tasks"]), "following": state["following"], "cancelled": state["cancelled"], "subscribed": state["subscribed"], "tools": len(state["tools"])}
         result(request, text(json.dumps(seen), structuredContent=seen))
     else:
         result(request, text("this is " + name))
+
+
+def begin(arguments, ttl, poll):
+    id = "t/%d" % (len(state["tasks"]) + 1)
+    task = {
+        "taskId": id, "status": "working", "createdAt": "2026-07-28T12:00:00Z", "lastUpdatedAt": "2026-07-28T12:00:00Z",
+        ttl: arguments.get("ttl", 60000), poll: arguments.get("poll", 50), "x-kept": 1.50,
+    }
+    state["tasks"][id] = dict(task, **arguments.get("becomes", {}))
+    return task
+
+
+def about_task(message, line):
+    method, params = message["method"], message["params"]
+    task = state["tasks"].get(params["taskId"])
+    if task is None:
+        return fail(message, -32602, "no such task")
+    if method == "tasks/get":
+        return result(message, task)
+    if method == "tasks/result":
+        if task["status"] == "input_required":
+            state["asked"] = (message, {}, 1)
+            return send({"jsonrpc": "2.0", "id": "t-q", "method": "elicitation/create", "params": FORM})
+        return result(message, text(line))
+    if method == "tasks/cancel":
+        task["status"] = "cancelled"
+    else:
+        task.pop("inputRequests", None)
+        task.update(status="completed", result=text(line))
+    result(message, {})
 
 
 def quiz(request, line):
@@ -245,12 +299,17 @@ def serve(message, line):
         state["subscribed"].remove(message["params"]["uri"])
         result(message, {})
     elif method == "subscriptions/listen" and is_modern(message):
-        state["listen"] = message["id"]
         wanted = message["params"]["notifications"]
+        if "taskIds" in wanted:
+            state["following"] += wanted["taskIds"]
+            return notify("notifications/subscriptions/acknowledged", {"notifications": wanted})
+        state["listen"] = message["id"]
         state["subscribed"] = wanted.get("resourceSubscriptions", [])
         notify("notifications/subscriptions/acknowledged", {"notifications": wanted})
         for uri in state["subscribed"]:
             updated(uri)
+    elif method.startswith("tasks/") and "tasks" in TRAITS:
+        about_task(message, line)
     elif "deaf" not in TRAITS:
         fail(message, -32601, "Method not found")
 

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// RFC 3339 in UTC with milliseconds, such as `2026-07-28T12:00:00.000Z`. Times before 1970 count
 /// as 1970.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (secs, millis) = (since.as_secs(), since.subsec_millis());
     let (day, in_day) = (secs / 86_400, secs % 86_400);
