@@ -4,6 +4,7 @@
 //! else is configured; order is deterministic (sources as configured, items as listed); what was
 //! prepared from a definition that did not change is carried over, with its compiled schema.
 
+mod alias;
 mod compile;
 mod edits;
 mod header;
@@ -13,11 +14,13 @@ mod template;
 mod tool;
 mod vetting;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::source::{Listing, Offers};
 
+pub use alias::alias;
 pub use edits::{Edit, Edits};
 pub use header::{HeaderKind, ParamHeader};
 pub use names::{MAX_NAME, exposed_name};
@@ -32,6 +35,8 @@ pub(crate) use compile::{Compiled, compile};
 pub struct ResourceEntry {
     /// URI as listed to callers.
     pub uri: Arc<str>,
+    /// URI at the source.
+    pub local_uri: Arc<str>,
     /// Raw definition.
     pub definition: Arc<str>,
     /// Who has it.
@@ -43,6 +48,8 @@ pub struct ResourceEntry {
 pub struct TemplateEntry {
     /// URI template as listed to callers.
     pub uri: Arc<UriTemplate>,
+    /// URI template at the source.
+    pub local: Arc<UriTemplate>,
     /// Raw definition.
     pub definition: Arc<str>,
     /// Who has it.
@@ -75,9 +82,24 @@ pub struct Catalog {
     prompts: Vec<Arc<PromptEntry>>,
     prompt_index: HashMap<Arc<str>, usize>,
     withheld: HashMap<(ItemKind, Arc<str>), Withheld>,
+    /// By source: what is listed under another URI than the source's own.
+    displaced: HashMap<Arc<str>, Displaced>,
     sources: Vec<Arc<Listing>>,
     offers: Offers,
     fingerprint: Fingerprint,
+}
+
+/// What another source has under the same URI.
+#[derive(Debug, Default)]
+struct Displaced {
+    uris: HashSet<Arc<str>>,
+    templates: Vec<Arc<UriTemplate>>,
+}
+
+impl Displaced {
+    fn has(&self, uri: &str) -> bool {
+        self.uris.contains(uri) || self.templates.iter().any(|template| template.matches(uri))
+    }
 }
 
 /// Hashes of the lists, to tell a real change from a rebuild.
@@ -156,10 +178,25 @@ impl Catalog {
 
     /// Who reads this URI: the source that lists it, else the first whose template fits, else the
     /// only source that has resources at all (it may serve URIs that it does not list).
-    pub fn resource_source(&self, uri: &str) -> Option<&Arc<Listing>> {
+    /// Before that comes what names its source itself, see [`alias`].
+    pub fn resource_source<'a>(&'a self, uri: &'a str) -> Option<&'a Arc<Listing>> {
+        self.resource(uri).map(|(source, _)| source)
+    }
+
+    /// The same, with the URI that the source knows.
+    pub fn resource<'a>(&'a self, uri: &'a str) -> Option<(&'a Arc<Listing>, Cow<'a, str>)> {
         if let Some(entry) = self.resource_index.get(uri).and_then(|i| self.resources.get(*i)) {
-            return Some(&entry.source);
+            return Some((&entry.source, Cow::Borrowed(&entry.local_uri)));
         }
+        if let Some((name, own)) = alias::parts(uri)
+            && let Some(source) = self.source(&name).filter(|source| source.offers.resources)
+        {
+            return Some((source, Cow::Owned(own)));
+        }
+        self.unlisted(uri).map(|source| (source, Cow::Borrowed(uri)))
+    }
+
+    fn unlisted(&self, uri: &str) -> Option<&Arc<Listing>> {
         if let Some(entry) = self.templates.iter().find(|t| t.uri.matches(uri)) {
             return Some(&entry.source);
         }
@@ -172,16 +209,38 @@ impl Catalog {
 
     /// Who completes arguments of this resource template.
     pub fn template_source(&self, template: &str) -> Option<&Arc<Listing>> {
+        self.template(template).map(|(source, _)| source)
+    }
+
+    /// The same, with the template that the source knows.
+    pub fn template(&self, template: &str) -> Option<(&Arc<Listing>, &str)> {
         let by_template = self
             .templates
             .iter()
             .find(|t| t.uri.as_str() == template)
-            .map(|t| &t.source);
+            .map(|t| (&t.source, t.local.as_str()));
         by_template.or_else(|| {
-            self.resource_index
+            let entry = self
+                .resource_index
                 .get(template)
-                .and_then(|i| self.resources.get(*i))
-                .map(|r| &r.source)
+                .and_then(|i| self.resources.get(*i));
+            entry.map(|entry| (&entry.source, &*entry.local_uri))
+        })
+    }
+
+    /// A raw result of a source with the URIs that callers know; `None` if they are the source's own. `called`: the URI
+    /// that the caller used, and the source's own for it.
+    pub(crate) fn exposed(&self, source: &str, raw: &str, called: Option<(&str, &str)>) -> Option<String> {
+        let displaced = self.displaced.get(source);
+        let called = called.filter(|(used, own)| used != own);
+        if displaced.is_none() && called.is_none() {
+            return None;
+        }
+        alias::rewrite(raw, &|uri| match called {
+            Some((used, own)) if own == uri => Some(used.to_owned()),
+            _ => displaced
+                .is_some_and(|displaced| displaced.has(uri))
+                .then(|| alias(source, uri)),
         })
     }
 

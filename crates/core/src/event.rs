@@ -76,11 +76,11 @@ impl Lists {
             resources: catalog
                 .resources()
                 .iter()
-                .any(|r| differs(Kind::Resource, &r.uri))
+                .any(|r| differs(Kind::Resource, &r.local_uri))
                 || catalog
                     .templates()
                     .iter()
-                    .any(|t| differs(Kind::Resource, t.uri.as_str())),
+                    .any(|t| differs(Kind::Resource, t.local.as_str())),
             prompts: catalog.prompts().iter().any(|p| differs(Kind::Prompt, &p.name)),
         }
     }

@@ -103,7 +103,8 @@ fn authorized<'a>(
     principal: &Principal,
     call: &'a Call<'a>,
 ) -> (Verdict, Option<Target<'a>>) {
-    let decision = stage::decision(principal, call);
+    let found = stage::resolve(snapshot, call);
+    let decision = stage::decision(principal, call, found.as_ref());
     match stage::authorize(snapshot, principal, call) {
         Ok(target) => {
             let why = decision.map_or_else(

@@ -27,7 +27,10 @@ use crate::source::{Listing, Source};
 use crate::stage;
 use watches::Watches;
 
+mod logs;
 mod watches;
+
+pub use logs::LogWish;
 
 /// How many events a slow listener may fall behind before it is told to look at everything anew.
 const EVENT_BACKLOG: usize = 1024;
@@ -42,6 +45,7 @@ pub struct Gateway {
     in_flight: AtomicUsize,
     draining: AtomicBool,
     watches: Mutex<Watches>,
+    logs: logs::Logs,
 }
 
 #[derive(Default)]
@@ -85,6 +89,7 @@ impl Gateway {
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             watches: Mutex::default(),
+            logs: logs::Logs::default(),
         }
     }
 
@@ -152,7 +157,7 @@ impl Gateway {
             request_id: recorder.request_id,
             principal: &principal,
             tool: target.tool,
-            local_name: target.local_name,
+            local_name: &target.local_name,
             arguments: &arguments,
             deadline: &deadline,
         };
@@ -181,8 +186,11 @@ impl Gateway {
 
     /// Whether somebody may read a resource by the rules of this moment, so that it may be told of its changes.
     pub fn may_read(&self, principal: &Principal, uri: &str) -> bool {
+        let snapshot = self.snapshot.load();
+        let found = snapshot.catalog.resource(uri);
+        let own = found.as_ref().map_or(uri, |(_, own)| own);
         self.authenticate(Credential::Proven(principal))
-            .is_ok_and(|now| now.grants().allows(Kind::Resource, uri))
+            .is_ok_and(|now| now.grants().allows(Kind::Resource, own))
     }
 
     /// Writes the record of a call that a door refused before it came here, because of its credential.
@@ -293,6 +301,20 @@ impl Gateway {
         }
     }
 
+    /// Tells listeners that a resource of this source has new contents. `uri`: the source's own.
+    pub fn resource_updated(&self, source: &str, uri: &str) {
+        let snapshot = self.snapshot.load();
+        let found = snapshot.catalog.resource(uri);
+        let is_other = found.is_some_and(|(listing, own)| &*listing.name != source || own != uri);
+        if !is_other {
+            self.emit(Event::ResourceUpdated { uri: uri.into() });
+        }
+        let alias = catalog::alias(source, uri);
+        if lock(&self.watches).has(&alias) {
+            self.emit(Event::ResourceUpdated { uri: alias.into() });
+        }
+    }
+
     /// Tells every listener of a change. What the policy does not let out of results is taken out of tasks as well; a
     /// task that cannot be searched for it, or is larger than results may be, is not told of: its owner may ask.
     pub fn emit(&self, event: Event) {
@@ -335,6 +357,9 @@ impl Gateway {
         };
         let snapshot = self.snapshot.load();
         let policy = &snapshot.policy;
+        let source = snapshot.catalog.task_source(&id);
+        let exposed = source.and_then(|source| snapshot.catalog.exposed(&source.name, &task, None));
+        let task = exposed.map_or(task, Arc::from);
         let task = match policy.redact.is_on() {
             true => match policy.redact.redact(&task).ok()?.text {
                 Some(text) => text.into(),
@@ -424,14 +449,14 @@ impl View {
     /// The resources that the principal may see, in list order.
     pub fn resources(&self) -> Cow<'_, [Arc<ResourceEntry>]> {
         self.seen(Kind::Resource, self.snapshot.catalog.resources(), |resource| {
-            &resource.uri
+            &resource.local_uri
         })
     }
 
     /// The resource templates that the principal may see, in list order.
     pub fn templates(&self) -> Cow<'_, [Arc<TemplateEntry>]> {
         self.seen(Kind::Resource, self.snapshot.catalog.templates(), |template| {
-            template.uri.as_str()
+            template.local.as_str()
         })
     }
 
@@ -443,11 +468,11 @@ impl View {
     }
 
     /// Who reads this URI, if the principal may.
-    pub fn resource_source(&self, uri: &str) -> Option<&Arc<Listing>> {
-        let found = self.snapshot.catalog.resource_source(uri)?;
+    pub fn resource_source<'a>(&'a self, uri: &'a str) -> Option<&'a Arc<Listing>> {
+        let (found, own) = self.snapshot.catalog.resource(uri)?;
         self.principal
             .grants()
-            .allows(Kind::Resource, uri)
+            .allows(Kind::Resource, &own)
             .then_some(found)
     }
 

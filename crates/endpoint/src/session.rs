@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ferromcp_core::{Principal, Watch};
+use ferromcp_core::{LogWish, Principal, Watch};
 use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, RpcError};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
@@ -51,6 +51,8 @@ struct State {
     questions: Vec<Question>,
     next: u64,
     watches: Vec<Watch>,
+    /// What sources are told of its log level, once it has said one.
+    logs: Option<LogWish>,
     /// Nobody can answer questions any more.
     mute: bool,
 }
@@ -178,7 +180,9 @@ impl Session {
             .unwrap_or(LogLevel::Info)
     }
 
-    pub(crate) fn set_log_level(&self, level: LogLevel) {
+    pub(crate) fn set_log_level(&self, level: LogLevel, wish: LogWish) {
+        let before = self.state().logs.replace(wish);
+        drop(before);
         self.log_level.store(level as u32, Ordering::Relaxed);
     }
 

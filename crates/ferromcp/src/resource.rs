@@ -385,7 +385,7 @@ struct Fixed(ResourceContents);
 
 impl ErasedResource for Fixed {
     fn read<'a>(&'a self, cx: CallContext<'a>, facts: &'a Facts, _: &'a Arc<Shared>) -> SourceFuture<'a> {
-        let payload = write(std::slice::from_ref(&self.0), cx.call.name, facts);
+        let payload = write(std::slice::from_ref(&self.0), cx.local_name, facts);
         Box::pin(std::future::ready(Ok(Reply::Complete(payload))))
     }
 
@@ -413,7 +413,7 @@ where
         server: &'a Arc<Shared>,
     ) -> SourceFuture<'a> {
         Box::pin(async move {
-            let uri = cx.call.name;
+            let uri = cx.local_name;
             let variables = self
                 .template
                 .as_ref()

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use ferromcp_core::{CallContext, Event, Gateway, Listing, Offers, Source, SourceFuture, SourceState, Spec};
+use ferromcp_core::{CallContext, Gateway, Listing, Offers, Source, SourceFuture, SourceState, Spec};
 use ferromcp_protocol::json::{Object, elements};
 use rmcp::{ServerHandler, ServiceExt};
 use tokio::task::AbortHandle;
@@ -252,11 +252,8 @@ async fn follow(connection: Weak<Connection>, wire: Arc<Wire>) {
                 }
             },
             Change::Resource(uri) => {
-                let uri: Arc<str> = uri.into();
                 for gateway in connection.gateways() {
-                    gateway.emit(Event::ResourceUpdated {
-                        uri: Arc::clone(&uri),
-                    });
+                    gateway.resource_updated(&connection.name, &uri);
                 }
             }
             Change::Ended => {

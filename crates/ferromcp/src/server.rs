@@ -283,7 +283,9 @@ impl ServerHandle {
 
     /// Tells listeners that a resource has new contents.
     pub fn resource_updated(&self, uri: &str) {
-        self.shared.emit(&Event::ResourceUpdated { uri: uri.into() });
+        for gateway in self.shared.gateways() {
+            gateway.resource_updated(&self.shared.name, uri);
+        }
     }
 
     /// Tells listeners to look at the list of tools again. Changes made through this handle are

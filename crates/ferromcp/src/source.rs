@@ -62,7 +62,7 @@ impl Source for ServerSource {
 
 impl ServerSource {
     fn read<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a> {
-        let uri = cx.call.name;
+        let uri = cx.local_name;
         if let Some(resource) = self.resources.get(uri) {
             return resource.handler.read(cx, &resource.facts, &self.server);
         }

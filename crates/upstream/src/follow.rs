@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::link::Link;
 use crate::lists;
 use crate::opening::{self, Opened};
 use crate::pool::Seat;
-use crate::session::Session;
+use crate::session::{Level, Session};
 use crate::upstream::{Offer, Upstream};
 
 /// Changes within this time are one change.
@@ -29,6 +29,8 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 const LISTEN_AGAIN_MAX: Duration = Duration::from_secs(60);
 
+/// A server is told to say less only if nobody wants more for this long: calls come and go.
+const QUIETER_AFTER: Duration = Duration::from_secs(10);
 /// Longest wait for the beginning of a legacy server's own stream. One that does not begin to answer is called all the
 /// same; what it says meanwhile may be lost.
 const STREAM_OPENS: Duration = Duration::from_secs(3);
@@ -64,6 +66,7 @@ impl Life<'_> {
             version,
             facts,
             number: self.ear.number,
+            level: Level::default(),
         });
         let lists = self.upstream.pool.lead() == 0;
         let mut stream = own_stream(&session);
@@ -116,6 +119,10 @@ impl Life<'_> {
         let mut wait = LISTEN_AGAIN;
         let mut since = Instant::now();
         let (upstream, seat) = (self.upstream, self.seat);
+        let mut logs = upstream.logs.clone();
+        logs.mark_changed();
+        let mut quieter = pin!(sleep(Duration::ZERO));
+        let mut is_loud = false;
         let ear = Arc::clone(&self.ear);
         let mut listening = stream.unwrap_or_else(|| self.listen(session, Duration::ZERO));
         if let Err(fault) = self.subscribe(session, &mut subscribed).await {
@@ -140,7 +147,22 @@ impl Life<'_> {
                     }
                     self.subscribe(session, &mut subscribed).await
                 }
+                Ok(()) = logs.changed(), if session.facts.logging => {
+                    let wanted = *logs.borrow_and_update();
+                    session.tell_level(wanted, true).await;
+                    quieter.as_mut().reset(Instant::now() + QUIETER_AFTER);
+                    is_loud = true;
+                    Ok(())
+                }
+                () = &mut quieter, if is_loud => {
+                    is_loud = false;
+                    let wanted = *logs.borrow();
+                    session.tell_level(wanted, false).await;
+                    Ok(())
+                }
                 () = session_lost(&session.link) => {
+                    session.level.forget();
+                    logs.mark_changed();
                     subscribed.clear();
                     match self.renew(session).await {
                         Ok(()) => self.subscribe(session, &mut subscribed).await,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use ferromcp_core::{CallContext, Event, Gateway, LogMessage, Progress};
+use ferromcp_core::{CallContext, Gateway, LogMessage, Progress};
 use ferromcp_protocol::json::Object;
 use ferromcp_protocol::{LogLevel, Message, Notification, Request, RpcError, code};
 use tokio::sync::Notify;
@@ -163,7 +163,7 @@ impl Ear {
             "notifications/prompts/list_changed" => self.changed(Lists::PROMPTS),
             "notifications/resources/updated" => {
                 if let (Some(gateway), Some(uri)) = (self.gateway.upgrade(), heard.params.get_str("uri")) {
-                    gateway.emit(Event::ResourceUpdated { uri: (*uri).into() });
+                    gateway.resource_updated(&self.name, &uri);
                 }
                 Heard::Nothing
             }

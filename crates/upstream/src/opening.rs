@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) prompts_changed: bool,
     /// It tells of changes to single resources.
     pub(crate) subscribe: bool,
+    /// It takes the level of log messages (up to 2025-11-25).
+    pub(crate) logging: bool,
     /// It makes tasks: the extension of 2026-07-28.
     pub(crate) tasks: bool,
     /// It makes tasks of calls: 2025-11-25.
@@ -327,6 +329,7 @@ fn facts(result: &Object<'_>, modern: bool) -> Result<Facts, Fault> {
         resources_changed: says("resources", "listChanged"),
         prompts_changed: says("prompts", "listChanged"),
         subscribe: says("resources", "subscribe"),
+        logging: !modern && part("logging").is_some(),
         tasks: modern && part("extensions").is_some_and(|all| all.get(TASKS_EXTENSION).is_some()),
         legacy_tasks: !modern && makes_tasks(part("tasks")),
         instructions: result.get_str("instructions").map(|text| text.into_owned()),

@@ -142,12 +142,16 @@ fn reference(operation: Operation, params: &Object<'_>, name: &str) -> Result<St
     let raw = params
         .get("ref")
         .ok_or_else(|| invalid("`params.ref` is missing".into()))?;
-    if operation == Operation::CompleteResource {
+    let member = match operation {
+        Operation::CompleteResource => "uri",
+        _ => "name",
+    };
+    let object = Object::parse(raw).map_err(|e| invalid(format!("`params.ref`: {e}")))?;
+    if object.get_str(member).as_deref() == Some(name) {
         return Ok(raw.to_owned());
     }
-    let object = Object::parse(raw).map_err(|e| invalid(format!("`params.ref`: {e}")))?;
-    let mut out = format!("{{\"name\":{}", json::quote(name));
-    for (key, raw) in object.iter().filter(|(key, _)| *key != "name") {
+    let mut out = format!("{{\"{member}\":{}", json::quote(name));
+    for (key, raw) in object.iter().filter(|(key, _)| *key != member) {
         out.push(',');
         out.push_str(&json::quote(key));
         out.push(':');

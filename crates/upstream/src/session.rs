@@ -1,10 +1,12 @@
 //! A server that has been spoken to: what it is, and calls to it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ferromcp_core::{CallContext, CallError, Operation, Reply};
-use ferromcp_protocol::{ProtocolVersion, code, json};
+use ferromcp_protocol::{LogLevel, ProtocolVersion, code, json};
+use tokio::time::timeout;
 
 use crate::converse::Halted;
 use crate::fault::Fault;
@@ -24,7 +26,35 @@ pub(crate) struct Session {
     pub(crate) facts: Facts,
     /// Of the connection, among all of this process.
     pub(crate) number: u64,
+    pub(crate) level: Level,
 }
+
+/// The level of log messages that a legacy server was told last.
+#[derive(Debug, Default)]
+pub(crate) struct Level(Mutex<Option<LogLevel>>);
+
+impl Level {
+    /// Notes what is told next. False if that is known there already.
+    fn set(&self, wanted: LogLevel, only_more: bool) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = match *told {
+            None => true,
+            Some(told) => wanted < told || wanted > told && !only_more,
+        };
+        if news {
+            *told = Some(wanted);
+        }
+        news
+    }
+
+    /// The server knows nothing: it has another session.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Time for telling a server which log messages are wanted.
+const LEVEL_TIME: Duration = Duration::from_secs(5);
 
 /// How far a call came.
 #[derive(Debug)]
@@ -37,6 +67,26 @@ pub(crate) enum Called {
 }
 
 impl Session {
+    /// Tells a legacy server which log messages are wanted, if that is news to it. `only_more`: not if it is fewer.
+    pub(crate) async fn tell_level(&self, wanted: Option<LogLevel>, only_more: bool) {
+        let Some(wanted) = wanted.filter(|_| self.facts.logging) else {
+            return;
+        };
+        if !self.level.set(wanted, only_more) {
+            return;
+        }
+        let members = format!("\"level\":\"{}\"", wanted.as_str());
+        match timeout(LEVEL_TIME, self.ask("logging/setLevel", &members)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => {
+                tracing::debug!(target: "ferromcp::server", server = %self.name, %fault, "the log level was not taken");
+            }
+            Err(_) => {
+                tracing::debug!(target: "ferromcp::server", server = %self.name, "no answer to the log level");
+            }
+        }
+    }
+
     /// Relays a call.
     pub(crate) async fn call(self: &Arc<Self>, cx: &CallContext<'_>) -> Result<Called, CallError> {
         let brought = match cx.call.input {

@@ -9,7 +9,7 @@ use ferromcp_core::{
     CallContext, CallError, ErrorCode, Gateway, Listing, Offers, Operation, Principal, Reply, Source,
     SourceFuture, SourceHealth, SourceState, Spec, WorkerHealth,
 };
-use ferromcp_protocol::Era;
+use ferromcp_protocol::{Era, LogLevel};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
@@ -69,6 +69,8 @@ pub(crate) struct Upstream {
     parking: Arc<Parking>,
     /// Tasks that callers know.
     pub(crate) tasks: Arc<Book>,
+    /// The most verbose log level that a caller wants.
+    pub(crate) logs: watch::Receiver<Option<LogLevel>>,
     /// Itself, for what outlives a call.
     own: Weak<Self>,
     /// The dialect that was found; a restart need not ask again.
@@ -88,6 +90,7 @@ impl Upstream {
         };
         let made = Arc::new_cyclic(|own| Self {
             own: Weak::clone(own),
+            logs: gateway.wanted_logs(),
             tasks: Book::new(Arc::clone(&spec.name), Arc::downgrade(gateway)),
             pool: Arc::new(Pool::new(spec.pool, children)),
             spec,
@@ -192,6 +195,11 @@ impl Upstream {
         cx: &CallContext<'_>,
         mut pass: Entered<'_>,
     ) -> Result<Reply, CallError> {
+        if lease.session.facts.logging {
+            // It has to know before it runs what is to be heard of it.
+            let wanted = *self.logs.borrow();
+            lease.session.tell_level(wanted, true).await;
+        }
         let answer = match lease.session.call(cx).await {
             Ok(Called::Over(reply)) => Ok(reply),
             // The worker stays taken.

@@ -291,6 +291,7 @@ fn resources(listing: &Arc<Listing>) -> Vec<Arc<ResourceEntry>> {
     let entry = |spec: &Spec| {
         Arc::new(ResourceEntry {
             uri: Arc::clone(&spec.key),
+            local_uri: Arc::clone(&spec.key),
             definition: Arc::clone(&spec.definition),
             source: Arc::clone(listing),
         })
@@ -306,8 +307,10 @@ fn templates(listing: &Arc<Listing>, before: Option<&Compiled>) -> Vec<Arc<Templ
         .collect();
     let entry = |spec: &Spec| {
         let known = known.get(&*spec.key);
+        let uri = known.map_or_else(|| Arc::new(UriTemplate::new(&spec.key)), |t| Arc::clone(&t.uri));
         Arc::new(TemplateEntry {
-            uri: known.map_or_else(|| Arc::new(UriTemplate::new(&spec.key)), |t| Arc::clone(&t.uri)),
+            local: Arc::clone(&uri),
+            uri,
             definition: Arc::clone(&spec.definition),
             source: Arc::clone(listing),
         })

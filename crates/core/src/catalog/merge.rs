@@ -7,12 +7,15 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::names::fnv1a;
-use super::{Catalog, Compiled, Fingerprint};
+use super::{
+    Catalog, Compiled, Fingerprint, ResourceEntry, TemplateEntry, ToolEntry, UriTemplate,
+    alias::{self, alias},
+};
 use crate::source::{Listing, Offers};
 
 impl Catalog {
-    /// Merges compiled listings, in order. Where two sources have the same name or URI the first
-    /// one keeps it and the other is reported.
+    /// Merges compiled listings, in order. Where two sources have the same URI the first one keeps it, and the resource
+    /// of the other is listed under its [`alias`]. Where two have the same name the other is reported.
     pub(crate) fn merge(parts: &[Arc<Compiled>]) -> Self {
         let mut made = Self::default();
         made.reserve(parts);
@@ -21,6 +24,12 @@ impl Catalog {
             let listing = &part.listing;
             made.sources.push(Arc::clone(listing));
             made.offers = union(made.offers, listing.offers);
+            for entry in &part.resources {
+                made.add_resource(entry, &mut hashes[1]);
+            }
+            for entry in &part.templates {
+                made.add_template(entry, &mut hashes[1]);
+            }
             for entry in &part.tools {
                 if claim(
                     &mut made.tool_index,
@@ -29,25 +38,10 @@ impl Catalog {
                     listing,
                     "tool",
                 ) {
+                    let entry = made.page_of(entry);
                     hashes[0] = mix(hashes[0], entry.hash);
-                    made.tools.push(Arc::clone(entry));
+                    made.tools.push(entry);
                 }
-            }
-            for entry in &part.resources {
-                if claim(
-                    &mut made.resource_index,
-                    &entry.uri,
-                    made.resources.len(),
-                    listing,
-                    "resource",
-                ) {
-                    hashes[1] = mix(hashes[1], fnv1a(entry.definition.as_bytes()));
-                    made.resources.push(Arc::clone(entry));
-                }
-            }
-            for entry in &part.templates {
-                hashes[1] = mix(hashes[1], fnv1a(entry.definition.as_bytes()));
-                made.templates.push(Arc::clone(entry));
             }
             for entry in &part.prompts {
                 if claim(
@@ -72,6 +66,61 @@ impl Catalog {
             prompts: hashes[2],
         };
         made
+    }
+
+    fn add_resource(&mut self, entry: &Arc<ResourceEntry>, hash: &mut u64) {
+        let mut entry = Arc::clone(entry);
+        if self.resource_index.contains_key(&entry.uri) {
+            let uri = alias(&entry.source.name, &entry.local_uri);
+            let Some(definition) = alias::renamed(&entry.definition, "uri", &uri) else {
+                return;
+            };
+            let displaced = self.displaced.entry(Arc::clone(&entry.source.name)).or_default();
+            displaced.uris.insert(Arc::clone(&entry.local_uri));
+            entry = Arc::new(ResourceEntry {
+                uri: uri.into(),
+                local_uri: Arc::clone(&entry.local_uri),
+                definition: definition.into(),
+                source: Arc::clone(&entry.source),
+            });
+        }
+        if claim(
+            &mut self.resource_index,
+            &entry.uri,
+            self.resources.len(),
+            &entry.source,
+            "resource",
+        ) {
+            *hash = mix(*hash, fnv1a(entry.definition.as_bytes()));
+            self.resources.push(entry);
+        }
+    }
+
+    fn add_template(&mut self, entry: &Arc<TemplateEntry>, hash: &mut u64) {
+        let mut entry = Arc::clone(entry);
+        let foreign =
+            |other: &Arc<TemplateEntry>| other.local == entry.local && other.source.name != entry.source.name;
+        if self.templates.iter().any(foreign) {
+            let uri = alias::alias_template(&entry.source.name, entry.local.as_str());
+            if let Some(definition) = alias::renamed(&entry.definition, "uriTemplate", &uri) {
+                let displaced = self.displaced.entry(Arc::clone(&entry.source.name)).or_default();
+                displaced.templates.push(Arc::clone(&entry.local));
+                entry = Arc::new(TemplateEntry {
+                    uri: Arc::new(UriTemplate::new(&uri)),
+                    local: Arc::clone(&entry.local),
+                    definition: definition.into(),
+                    source: Arc::clone(&entry.source),
+                });
+            }
+        }
+        *hash = mix(*hash, fnv1a(entry.definition.as_bytes()));
+        self.templates.push(entry);
+    }
+
+    /// The tool with the page that it names (MCP Apps) under the URI that callers know.
+    fn page_of(&self, entry: &Arc<ToolEntry>) -> Arc<ToolEntry> {
+        let shown = entry.with_uris(|raw| self.exposed(&entry.source.name, raw, None));
+        shown.map_or_else(|| Arc::clone(entry), Arc::new)
     }
 
     fn reserve(&mut self, parts: &[Arc<Compiled>]) {

@@ -67,6 +67,29 @@ impl ToolEntry {
         })
     }
 
+    /// The same tool with the URIs in its definition as callers know them; `None` if they are.
+    pub(super) fn with_uris(&self, exposed: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let definition: Box<str> = exposed(&self.definition)?.into();
+        let legacy = |raw: &str| exposed(raw).map_or_else(|| raw.into(), String::into_boxed_str);
+        Some(Self {
+            source: Arc::clone(&self.source),
+            prepared: Arc::new(PreparedTool {
+                name: Arc::clone(&self.name),
+                local_name: Arc::clone(&self.local_name),
+                hash: fnv1a(definition.as_bytes()),
+                definition,
+                original: Arc::clone(&self.original),
+                legacy: self.legacy.as_deref().map(legacy),
+                param_headers: self.param_headers.clone(),
+                has_effects: self.has_effects,
+                source_name: Arc::clone(&self.source_name),
+                input: OnceLock::new(),
+                output: OnceLock::new(),
+                rest: OnceLock::new(),
+            }),
+        })
+    }
+
     /// The same tool in a later listing.
     pub(super) fn carried(&self, source: &Arc<Listing>) -> Self {
         Self {

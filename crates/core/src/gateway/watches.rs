@@ -15,8 +15,8 @@ pub(super) struct Watches {
 
 struct Watched {
     watchers: usize,
-    /// Who was told; nobody while no source has the resource.
-    told: Option<Arc<dyn Source>>,
+    /// Who was told, of which URI of its own; nobody while no source has the resource.
+    told: Option<(Arc<dyn Source>, Box<str>)>,
 }
 
 impl Watches {
@@ -31,6 +31,10 @@ impl Watches {
         }
     }
 
+    pub(super) fn has(&self, uri: &str) -> bool {
+        self.by_uri.contains_key(uri)
+    }
+
     pub(super) fn remove(&mut self, uri: &Arc<str>) {
         let Some(watched) = self.by_uri.get_mut(uri) else {
             return;
@@ -38,10 +42,11 @@ impl Watches {
         watched.watchers -= 1;
         if watched.watchers == 0
             && let Some(Watched {
-                told: Some(source), ..
+                told: Some((source, own)),
+                ..
             }) = self.by_uri.remove(uri)
         {
-            source.watch(uri, false);
+            source.watch(&own, false);
         }
     }
 
@@ -55,21 +60,21 @@ impl Watches {
 
 impl Watched {
     fn point(&mut self, uri: &str, catalog: &Catalog) {
-        let owner = catalog.resource_source(uri).map(|listing| &listing.source);
-        let same = match (&self.told, owner) {
-            (Some(told), Some(owner)) => Arc::ptr_eq(told, owner),
+        let owner = catalog.resource(uri).map(|(listing, own)| (&listing.source, own));
+        let same = match (&self.told, &owner) {
+            (Some((told, before)), Some((owner, own))) => Arc::ptr_eq(told, owner) && **before == **own,
             (None, None) => true,
             _ => false,
         };
         if same {
             return;
         }
-        if let Some(before) = self.told.take() {
-            before.watch(uri, false);
+        if let Some((before, own)) = self.told.take() {
+            before.watch(&own, false);
         }
-        if let Some(owner) = owner {
-            owner.watch(uri, true);
-            self.told = Some(Arc::clone(owner));
+        if let Some((owner, own)) = owner {
+            owner.watch(&own, true);
+            self.told = Some((Arc::clone(owner), (*own).into()));
         }
     }
 }

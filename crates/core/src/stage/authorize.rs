@@ -1,5 +1,6 @@
 //! May the principal use this, and who carries it out?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ferromcp_protocol::RpcError;
@@ -20,14 +21,14 @@ pub(crate) struct Target<'a> {
     /// The tool's place in the catalog.
     pub(crate) place: Option<usize>,
     /// The name at the source.
-    pub(crate) local_name: &'a str,
+    pub(crate) local_name: Cow<'a, str>,
 }
 
 impl Target<'_> {
     /// Whether the call may change something that a second one would change again.
     pub(crate) fn has_effects(&self) -> bool {
         self.tool
-            .is_some_and(|tool| self.source.source.has_effects(self.local_name, tool.has_effects))
+            .is_some_and(|tool| self.source.source.has_effects(&self.local_name, tool.has_effects))
     }
 }
 
@@ -38,7 +39,9 @@ pub(crate) fn authorize<'a>(
     call: &'a Call<'a>,
 ) -> Result<Target<'a>, CallError> {
     let found = resolve(snapshot, call);
-    if let Some(decision) = decision(principal, call).filter(|d| !d.allowed && found.is_some()) {
+    if let Some(decision) =
+        decision(principal, call, found.as_ref()).filter(|d| !d.allowed && found.is_some())
+    {
         return Err(unknown(call).recorded_as(ErrorCode::PermissionDenied, decision.rule));
     }
     found.ok_or_else(|| missing(snapshot, principal, call))
@@ -51,7 +54,7 @@ fn missing(snapshot: &Snapshot, principal: &Principal, call: &Call<'_>) -> CallE
         Operation::GetPrompt | Operation::CompletePrompt => ItemKind::Prompt,
         _ => return unknown(call),
     };
-    let allowed = decision(principal, call).is_none_or(|decision| decision.allowed);
+    let allowed = decision(principal, call, None).is_none_or(|decision| decision.allowed);
     match snapshot.catalog.withheld(kind, call.name).filter(|_| allowed) {
         Some(withheld) => CallError::new(
             ErrorCode::PermissionDenied,
@@ -67,8 +70,13 @@ fn missing(snapshot: &Snapshot, principal: &Principal, call: &Call<'_>) -> CallE
     }
 }
 
-/// What the access lists of the principal's tenant say; `None` if there are none for such a call.
-pub(crate) fn decision<'a>(principal: &'a Principal, call: &Call<'_>) -> Option<Decision<'a>> {
+/// What the access lists of the principal's tenant say; `None` if there are none for such a call. They are about
+/// resources by the URIs that sources have for them, so that none can be had under another URI.
+pub(crate) fn decision<'a>(
+    principal: &'a Principal,
+    call: &Call<'_>,
+    found: Option<&Target<'_>>,
+) -> Option<Decision<'a>> {
     let kind = match call.operation {
         Operation::CallTool => Kind::Tool,
         Operation::GetPrompt | Operation::CompletePrompt => Kind::Prompt,
@@ -76,37 +84,40 @@ pub(crate) fn decision<'a>(principal: &'a Principal, call: &Call<'_>) -> Option<
         // A task belongs to a principal, and its source knows to whom.
         Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => return None,
     };
-    principal.grants().acl().map(|acl| acl.decide(kind, call.name))
+    let name = match (kind, found) {
+        (Kind::Resource, Some(target)) => &*target.local_name,
+        _ => call.name,
+    };
+    principal.grants().acl().map(|acl| acl.decide(kind, name))
 }
 
 /// Who carries a call out, whoever makes it.
 pub(crate) fn resolve<'a>(snapshot: &'a Snapshot, call: &'a Call<'a>) -> Option<Target<'a>> {
     let catalog = &snapshot.catalog;
-    let by_name = |source: Option<&'a Arc<Listing>>| {
-        source.map(|source| Target {
-            source,
-            tool: None,
-            place: None,
-            local_name: call.name,
-        })
+    let target = |(source, local_name): (&'a Arc<Listing>, Cow<'a, str>)| Target {
+        source,
+        tool: None,
+        place: None,
+        local_name,
     };
     match call.operation {
         Operation::CallTool => catalog.tool_at(call.name).map(|(place, tool)| Target {
             source: &tool.source,
             tool: Some(tool),
             place: Some(place),
-            local_name: &tool.local_name,
+            local_name: Cow::Borrowed(&tool.local_name),
         }),
-        Operation::GetPrompt | Operation::CompletePrompt => catalog.prompt(call.name).map(|prompt| Target {
-            source: &prompt.source,
-            tool: None,
-            place: None,
-            local_name: &prompt.local_name,
-        }),
-        Operation::ReadResource => by_name(catalog.resource_source(call.name)),
-        Operation::CompleteResource => by_name(catalog.template_source(call.name)),
+        Operation::GetPrompt | Operation::CompletePrompt => catalog
+            .prompt(call.name)
+            .map(|prompt| target((&prompt.source, Cow::Borrowed(&*prompt.local_name)))),
+        Operation::ReadResource => catalog.resource(call.name).map(target),
+        Operation::CompleteResource => {
+            let found = catalog.template(call.name);
+            found.map(|(source, local)| target((source, Cow::Borrowed(local))))
+        }
         Operation::GetTask | Operation::UpdateTask | Operation::CancelTask => {
-            by_name(catalog.task_source(call.name))
+            let found = catalog.task_source(call.name);
+            found.map(|source| target((source, Cow::Borrowed(call.name))))
         }
     }
 }

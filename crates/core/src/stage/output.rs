@@ -4,7 +4,7 @@ use ferromcp_protocol::json;
 use serde_json::Value;
 
 use super::Target;
-use crate::call::Call;
+use crate::call::{Call, Operation};
 use crate::error::{CallError, ErrorCode, Issue};
 use crate::reply::{Payload, Reply};
 use crate::snapshot::Snapshot;
@@ -16,9 +16,12 @@ pub(crate) fn check_output(
     target: &Target<'_>,
     reply: Reply,
 ) -> Result<Reply, CallError> {
-    let Reply::Complete(payload) = reply else {
-        return Ok(reply);
+    let payload = match reply {
+        Reply::Complete(payload) => payload,
+        Reply::Task(payload) => return exposed(snapshot, call, target, payload).map(Reply::Task),
+        Reply::InputRequired(_) => return Ok(reply),
     };
+    let payload = exposed(snapshot, call, target, payload)?;
     if let Some(tool) = target.tool
         && !payload.is_error()
         && let Ok(Some(schema)) = tool.output_schema()
@@ -49,6 +52,24 @@ pub(crate) fn check_output(
         return Ok(Reply::Complete(cut(&payload, snapshot.policy.max_output)?));
     }
     Ok(Reply::Complete(payload))
+}
+
+/// Puts the URIs of resources in place that callers know, where they are not the source's own.
+fn exposed(
+    snapshot: &Snapshot,
+    call: &Call<'_>,
+    target: &Target<'_>,
+    payload: Payload,
+) -> Result<Payload, CallError> {
+    let called = (call.operation == Operation::ReadResource).then_some((call.name, &*target.local_name));
+    match snapshot
+        .catalog
+        .exposed(&target.source.name, payload.as_str(), called)
+    {
+        None => Ok(payload),
+        Some(text) => Payload::relayed(text.into_bytes())
+            .map_err(|e| CallError::new(ErrorCode::UpstreamError, e.message).maybe_ran()),
+    }
 }
 
 /// Takes out what the policy does not let out.

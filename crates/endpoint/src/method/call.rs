@@ -76,6 +76,11 @@ pub(super) async fn run(cx: &Cx<'_, '_>, wanted: Wanted<'_>) -> Answer {
             session: cx.session,
         });
     }
+    // Clients of earlier revisions say once and for all what they want.
+    let _logs = cx
+        .log_level
+        .filter(|_| cx.modern())
+        .map(|level| cx.endpoint.gateway.want_logs(level));
     let work = pin!(cx.endpoint.gateway.call(&call));
     let outcome = unless_stopped(running.as_ref(), work).await;
     drop(running);

@@ -15,7 +15,7 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
         return cx.invalid(format!("`params.level` must be one of {}", known.join(", ")));
     };
     if let Some(session) = cx.session {
-        session.set_log_level(level);
+        session.set_log_level(level, cx.endpoint.gateway.want_logs(level));
     }
     cx.result(b"")
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_core::{ErrorCode, Event, Operation, SourceState};
+use ferromcp_protocol::LogLevel;
 use ferromcp_protocol::ProtocolVersion;
 use ferromcp_upstream::{EraChoice, TransportSpec, UpstreamSpec};
 
@@ -528,4 +529,36 @@ async fn stop_leaves_no_process_behind() {
             "{pid} still runs"
         );
     }
+}
+
+#[tokio::test]
+async fn a_legacy_server_is_told_the_most_verbose_log_level_that_is_wanted() {
+    let rig = Rig::start(vec![
+        python("s", &["legacy", "logging"]),
+        python("t", &["legacy"]),
+    ])
+    .await;
+    let levels = async || rig.structured("s__seen").await["levels"].clone();
+    assert_eq!(levels().await, serde_json::json!([]), "nobody has said anything");
+    let warning = rig.gateway.want_logs(LogLevel::Warning);
+    // It is told before the next call.
+    assert_eq!(levels().await, serde_json::json!(["warning"]));
+    let debug = rig.gateway.want_logs(LogLevel::Debug);
+    let error = rig.gateway.want_logs(LogLevel::Error);
+    assert_eq!(levels().await, serde_json::json!(["warning", "debug"]));
+    // Also without a call, and after a restart.
+    rig.call("s__die").await.unwrap_err();
+    rig.until_called("s__echo").await;
+    assert_eq!(levels().await, serde_json::json!(["debug"]));
+    // Less is told only after a while.
+    drop(debug);
+    assert_eq!(levels().await, serde_json::json!(["debug"]));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    soon(async { while levels().await != serde_json::json!(["debug", "warning"]) {} }).await;
+    drop((warning, error));
+    // Who takes no level is not bothered, and calls go on.
+    rig.call("t__echo").await.unwrap();
+    rig.stop().await;
 }

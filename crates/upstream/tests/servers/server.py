@@ -3,7 +3,8 @@
 Usage: server.py [TRAIT...]. Traits say how it starts and lists; what a call does is said by the tool's name.
 Traits: legacy, modern (speak only that era; by default both), deaf (ignores what it does not know), strict (exits when
 the first message is not `initialize`), crash (exits at once), mute (never answers), garbage (prints what is no message),
-pages (lists in pages, with bad items), slow (starts late), tasks (has tasks, of its era), pid=FILE (writes its process id there).
+pages (lists in pages, with bad items), slow (starts late), tasks (has tasks, of its era),
+logging (takes a log level), pid=FILE (writes its process id there).
 """
 
 import json
@@ -32,13 +33,15 @@ CAPABILITIES = {
     "completions": {},
 }
 
+if "logging" in TRAITS:
+    CAPABILITIES["logging"] = {}
 if "tasks" in TRAITS:
     CAPABILITIES["extensions"] = {"io.modelcontextprotocol/tasks": {}}
     CAPABILITIES["tasks"] = {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}
     TOOLS += ["job", "push"]
 
 state = {
-    "tasks": {}, "following": [],
+    "tasks": {}, "following": [], "levels": [],
     "tools": list(TOOLS), "cancelled": [], "late": [], "asked": None, "listen": None, "subscribed": [], "first": True,
 }
 
@@ -196,7 +199,7 @@ def call(request, line):
             notify("notifications/tasks", task)
         result(request, text(json.dumps(task)))
     elif name == "seen":
-        seen = {"tasks": len(state["tasks"]), "following": state["following"], "cancelled": state["cancelled"], "subscribed": state["subscribed"], "tools": len(state["tools"])}
+        seen = {"tasks": len(state["tasks"]), "following": state["following"], "levels": state["levels"], "cancelled": state["cancelled"], "subscribed": state["subscribed"], "tools": len(state["tools"])}
         result(request, text(json.dumps(seen), structuredContent=seen))
     else:
         result(request, text("this is " + name))
@@ -308,6 +311,9 @@ def serve(message, line):
         notify("notifications/subscriptions/acknowledged", {"notifications": wanted})
         for uri in state["subscribed"]:
             updated(uri)
+    elif method == "logging/setLevel":
+        state["levels"].append(message["params"]["level"])
+        result(message, {})
     elif method.startswith("tasks/") and "tasks" in TRAITS:
         about_task(message, line)
     elif "deaf" not in TRAITS:
