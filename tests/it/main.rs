@@ -15,6 +15,7 @@ mod orphans;
 mod otlp;
 mod parity;
 mod readme;
+mod relayed;
 mod rmcp;
 mod rules;
 mod serving;

@@ -152,9 +152,13 @@ impl Door {
         let name = params["name"]
             .as_str()
             .or(params["uri"].as_str())
+            .or(params["taskId"].as_str())
             .map(str::to_owned);
         params["_meta"]["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
-        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+        let able = &mut params["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        if able.is_null() {
+            *able = json!({});
+        }
         let body = json!({ "jsonrpc": "2.0", "id": "m", "method": method, "params": params });
         let mut headers = vec![
             ("Content-Type", "application/json"),

@@ -442,6 +442,7 @@ async fn results_are_redacted_where_the_policy_says_so() {
     assert!(!shown.contains(&key) && shown.contains("[redacted:"), "{shown}");
 }
 
+mod aliases;
 mod swap;
 #[test]
 fn a_watch_moves_when_its_source_is_replaced_and_only_then() {

@@ -1,17 +1,20 @@
 //! Tokens for upstream servers, from an authorization server that can misbehave.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ferromcp_core::SourceState;
 use ferromcp_upstream::auth::{Grant, OAuthSpec, Secret};
 use ferromcp_upstream::transport::http::HttpSpec;
 use ferromcp_upstream::{TransportSpec, UpstreamSpec};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::rig::{Rig, spec};
+use crate::rig::{Rig, python, spec};
 use crate::server::{Conn, serve};
+use crate::soon;
 
 /// A protected server and its authorization server, on one address.
 #[derive(Default)]
@@ -29,6 +32,9 @@ struct World {
     /// Bodies and heads of token requests.
     asked: Mutex<Vec<String>>,
     calls: AtomicUsize,
+    /// The token endpoint takes requests and does not answer.
+    hangs: AtomicBool,
+    token_asked: Notify,
 }
 
 fn merged(mut base: Value, over: &Value) -> Value {
@@ -86,6 +92,10 @@ impl World {
 
     async fn token(&self, conn: &mut Conn, head: &str, body: &str) {
         self.asked.lock().unwrap().push(format!("{head}\n{body}"));
+        self.token_asked.notify_one();
+        if self.hangs.load(Ordering::SeqCst) {
+            return conn.closed().await;
+        }
         let refuses = self.refuses.lock().unwrap().clone();
         if let Some((status, text)) = refuses {
             return conn.answer(status, "application/json", text).await;
@@ -406,5 +416,39 @@ async fn an_authorization_server_that_hangs_up_is_a_failure_not_a_wait() {
     let rig = Rig::start(vec![at(&server.url, oauth())]).await;
     let why = rig.down("s");
     assert!(why.contains("no access token"), "{why}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_hangs_is_given_up_and_asked_again() {
+    let world = Arc::new(World::default());
+    world.hangs.store(true, Ordering::SeqCst);
+    let url = world.serve().await;
+    // A server beside it does not notice.
+    let mut waiting = at(&url, oauth());
+    waiting.start_timeout = Duration::from_secs(60);
+    let rig = Rig::begin(vec![waiting, python("other", &["legacy"])]);
+    soon(world.token_asked.notified()).await;
+    rig.until_ready("other").await;
+    rig.call("other__echo").await.unwrap();
+    assert_eq!(rig.state("s"), SourceState::Starting);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(16)).await;
+    tokio::time::resume();
+    rig.until_down("s").await;
+    let why = rig.down("s");
+    assert!(why.contains("no answer within 15 s"), "{why}");
+    assert!(!why.contains("hush"), "{why}");
+    // It is asked again, and all is well.
+    world.hangs.store(false, Ordering::SeqCst);
+    for _ in 0..20 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::resume();
+        if soon(rig.call("s__echo")).await.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(rig.call("s__echo").await.unwrap(), "called");
     rig.stop().await;
 }

@@ -1,6 +1,7 @@
 //! Questions of servers in all four directions: legacy and 2026-07-28 on either side.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use ferromcp_core::client::AskFuture;
 use ferromcp_core::{
@@ -490,9 +491,119 @@ async fn a_caller_that_goes_away_cancels_the_call_that_asked() {
             .unwrap()
             .is_empty()
         {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
+    rig.stop().await;
+}
+
+/// The server has been told so many times that nobody waits for a call.
+async fn until_cancelled(rig: &Rig, calls: usize) {
+    soon(async {
+        while rig.structured("s__seen").await["cancelled"]
+            .as_array()
+            .map_or(0, Vec::len)
+            < calls
+        {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parked_call_whose_caller_does_not_come_back_is_cancelled_after_ten_minutes() {
+    let rig = Rig::start(vec![python("s", &["legacy"])]).await;
+    let client = Asked::new(Interaction::RoundTrip);
+    let needed = required(reply(&rig.gateway, &wanted("s__moody", &client)).await.unwrap());
+    // Nothing but time passes: the clock of the runtime stands still but for this.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(599)).await;
+    tokio::time::resume();
+    assert_eq!(rig.structured("s__seen").await["cancelled"], json!([]));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    until_cancelled(&rig, 1).await;
+    let brought = input(&needed, &[("input1", ACCEPT)]);
+    let late = Ask {
+        input: Some(&brought),
+        ..wanted("s__moody", &client)
+    };
+    let error = reply(&rig.gateway, &late).await.unwrap_err();
+    assert_eq!(error.rule(), Some("relay.parked"));
+    assert!(error.message().contains("took too long"), "{error}");
+    assert_eq!(rig.structured("s__seen").await["answered"], 0);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_after_it_came_back_cancels_what_was_parked() {
+    let rig = Rig::start(vec![python("s", &["legacy"])]).await;
+    let client = Asked::new(Interaction::RoundTrip);
+    let needed = required(reply(&rig.gateway, &wanted("s__moody", &client)).await.unwrap());
+    // Gone while it is parked: nothing happens before its time is over.
+    assert_eq!(rig.structured("s__seen").await["cancelled"], json!([]));
+    let brought = input(&needed, &[("input1", ACCEPT)]);
+    let back = Ask {
+        input: Some(&brought),
+        ..wanted("s__moody", &client)
+    };
+    tokio::select! {
+        ended = reply(&rig.gateway, &back) => panic!("{ended:?}"),
+        () = soon(async { while rig.structured("s__seen").await["answered"] != 1 {} }) => {}
+    }
+    until_cancelled(&rig, 1).await;
+    let error = reply(&rig.gateway, &back).await.unwrap_err();
+    assert_eq!(error.rule(), Some("relay.parked"));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn parked_calls_are_bounded_for_each_principal_and_for_each_server() {
+    // So many workers take as many calls at a time, each the only one of its worker that runs.
+    const WORKERS: usize = 10;
+    let mut server = python("s", &["legacy"]);
+    server.pool.min = WORKERS;
+    server.pool.max = WORKERS;
+    let rig = Rig::start(vec![server]).await;
+    rig.until(|rig| {
+        let snapshot = rig.gateway.snapshot();
+        let health = snapshot.catalog.source("s").unwrap().source.health();
+        health
+            .workers
+            .iter()
+            .filter(|worker| worker.state == "ready")
+            .count()
+            == WORKERS
+    })
+    .await;
+    let client = Asked::new(Interaction::RoundTrip);
+    let park = async |owner: &Principal| {
+        let wanted = Ask {
+            principal: Some(owner),
+            ..wanted("s__moody", &client)
+        };
+        reply(&rig.gateway, &wanted).await
+    };
+    for number in 0..4 {
+        let owner = Principal::unrestricted("local", format!("p{number}"));
+        for _ in 0..250 / WORKERS {
+            let round = futures_util::future::join_all((0..WORKERS).map(|_| park(&owner))).await;
+            for parked in round {
+                required(parked.unwrap());
+            }
+        }
+        if number == 0 {
+            let error = park(&owner).await.unwrap_err();
+            assert_eq!(
+                (error.code(), error.rule()),
+                (ErrorCode::Unavailable, Some("limit.parked_calls"))
+            );
+        }
+    }
+    let other = Principal::unrestricted("local", "other");
+    let error = park(&other).await.unwrap_err();
+    assert_eq!(error.rule(), Some("limit.parked_calls"));
+    assert!(error.retry_after().is_some() && error.may_have_run(), "{error}");
     rig.stop().await;
 }

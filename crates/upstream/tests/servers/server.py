@@ -19,6 +19,7 @@ RESOURCES = [{"uri": "mem://a", "name": "a"}, {"uri": "mem://b", "name": "b"}]
 TOOLS = [
     "echo", "hang", "late", "twice", "stray", "die", "half", "mutter", "big", "progress", "log", "ask", "add", "error",
     "input", "odd", "invalid", "seen", "quiz", "urls", "withdraw",
+    "moody",
 ]
 
 FORM = {
@@ -41,7 +42,7 @@ if "tasks" in TRAITS:
     TOOLS += ["job", "push"]
 
 state = {
-    "tasks": {}, "following": [], "levels": [],
+    "tasks": {}, "following": [], "levels": [], "answered": 0,
     "tools": list(TOOLS), "cancelled": [], "late": [], "asked": None, "listen": None, "subscribed": [], "first": True,
 }
 
@@ -172,6 +173,10 @@ def call(request, line):
             return result(request, text("consented"))
         fail(request, -32042, "consent first", {"elicitations": [dict(URL, elicitationId="e1")]})
         notify("notifications/elicitation/complete", {"elicitationId": "e1"})
+    elif name == "moody":
+        # Goes on for ever, whatever it is answered.
+        state["asked"] = (None, {}, 1)
+        send({"jsonrpc": "2.0", "id": "m", "method": "elicitation/create", "params": FORM})
     elif name == "withdraw":
         state["asked"] = (request, {}, 1)
         send({"jsonrpc": "2.0", "id": "w", "method": "elicitation/create", "params": FORM})
@@ -199,7 +204,8 @@ def call(request, line):
             notify("notifications/tasks", task)
         result(request, text(json.dumps(task)))
     elif name == "seen":
-        seen = {"tasks": len(state["tasks"]), "following": state["following"], "levels": state["levels"], "cancelled": state["cancelled"], "subscribed": state["subscribed"], "tools": len(state["tools"])}
+        seen = {"tasks": len(state["tasks"]), "following": state["following"], "levels": state["levels"],
+                "answered": state["answered"], "cancelled": state["cancelled"], "subscribed": state["subscribed"], "tools": len(state["tools"])}
         result(request, text(json.dumps(seen), structuredContent=seen))
     else:
         result(request, text("this is " + name))
@@ -264,7 +270,9 @@ def serve(message, line):
     if method is None:
         request, answers, count = state["asked"]
         answers[message["id"]] = message.get("result", message.get("error"))
-        if len(answers) == count:
+        if len(answers) == count and request is None:
+            state["answered"] += 1
+        elif len(answers) == count:
             result(request, text(json.dumps(answers), structuredContent=answers))
     elif "id" not in message:
         if method == "notifications/cancelled":
