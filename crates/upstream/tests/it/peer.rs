@@ -207,6 +207,7 @@ impl Peer {
         if message["method"] == "tools/list" {
             let mut tools: Vec<Value> = [
                 "echo", "stream", "resume", "cut", "hang", "fail", "busy", "empty", "html", "other", "aside",
+                "moody",
             ]
             .into_iter()
             .map(|name| json!({"name": name, "inputSchema": {"type": "object"}}))
@@ -263,6 +264,16 @@ impl Peer {
                 self.say(json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": form}));
                 let answer = self.answer_to(id).await;
                 self.json(conn, message, text(&answer.to_string())).await;
+            }
+            "moody" => {
+                conn.begin_events().await;
+                let form =
+                    json!({"message": "name?", "requestedSchema": {"type": "object", "properties": {}}});
+                let question =
+                    json!({"jsonrpc": "2.0", "id": "m", "method": "elicitation/create", "params": form});
+                self.event(conn, None, &question).await;
+                conn.closed().await;
+                return false;
             }
             "hang" => {
                 conn.closed().await;

@@ -16,7 +16,7 @@ use crate::rig::{Ask, Listener, Rig, python, reply, spec};
 use crate::server::always;
 use crate::soon;
 
-fn at(url: &str) -> UpstreamSpec {
+pub(crate) fn at(url: &str) -> UpstreamSpec {
     spec(
         "s",
         TransportSpec::Http(HttpSpec::new("s", url).header("Authorization", "Bearer hush")),
