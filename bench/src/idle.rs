@@ -57,6 +57,7 @@ async fn start_to_first_answer() -> Result<Duration> {
         shape: Shape::Modern,
         guards: Guards::Default,
         rival: None,
+        behind: None,
     };
     let begin = Instant::now();
     let server = Server::spawn(Program::Ferromcp, &Start::default())?;

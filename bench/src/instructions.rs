@@ -8,9 +8,10 @@
 use std::process::{Command, Stdio};
 
 use crate::Result;
+use crate::behind::Backed;
 use crate::client::{Until, drive};
-use crate::server::{Server, Start};
-use crate::target::{Program, Target};
+use crate::server::Start;
+use crate::target::{Behind, Program, Target};
 
 /// Measures and prints a table.
 ///
@@ -28,7 +29,11 @@ pub async fn run(targets: &[Target], requests: u64) -> Result<()> {
     println!("| target | instructions per request | of it SHA-256 in software | vs hyper | vs rival |");
     println!("|---|---:|---:|---:|---:|");
     let mut known: Vec<(&str, f64)> = Vec::new();
-    for target in targets {
+    // Where the children are what costs, the instructions of the server say nothing.
+    for target in targets
+        .iter()
+        .filter(|target| !matches!(target.behind, Some(Behind::Burning(_))))
+    {
         let once = total(*target, requests).await?;
         let twice = total(*target, 2 * requests).await?;
         let difference = |of: fn(Cost) -> u64| of(twice).saturating_sub(of(once)) as f64 / requests as f64;
@@ -64,16 +69,17 @@ async fn total(target: Target, requests: u64) -> Result<Cost> {
     let wrapper = ["valgrind", "--tool=callgrind", "--quiet"].map(str::to_owned);
     let mut start = Start {
         single_thread: true,
-        guards: target.guards,
         wrapper: wrapper.to_vec(),
         ..Start::default()
     };
     start
         .wrapper
         .push(format!("--callgrind-out-file={}", file.display()));
-    let server = Server::start(target.program, &start).await?;
+    let backed = Backed::up(target, &start, None).await?;
+    let server = backed.start(target).await?;
     drive(target, server.site(), 0, Until::Count(requests)).await?;
     server.stop().await?;
+    backed.down().await?;
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let _ = std::fs::remove_file(&file);
     let all = text

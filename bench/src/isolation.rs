@@ -23,6 +23,7 @@ const CALL: Target = Target {
     shape: Shape::Rest,
     guards: Guards::On,
     rival: None,
+    behind: None,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

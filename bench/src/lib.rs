@@ -3,11 +3,13 @@
 //! Owns: the servers under load (as programs), the load generator, and the measures. Must not know: any crate of
 //! the product; FerroMCP is a program here like the baselines, so that nothing is measured that a user does not get.
 //! Start reading at [`target`] (what is measured), then [`client`] (how), then the modes: [`throughput`],
-//! [`instructions`], [`idle`], [`isolation`].
+//! [`instructions`], [`idle`], [`isolation`], [`catalog`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 #![allow(clippy::print_stdout, reason = "the modes print tables for a terminal")]
 
 pub mod baseline;
+mod behind;
+pub mod catalog;
 pub mod client;
 pub mod idle;
 pub mod instructions;
@@ -17,6 +19,7 @@ mod settings;
 pub mod target;
 pub mod tenants;
 pub mod throughput;
+pub mod upstream;
 
 /// Every failure is a message that says what happened and what to do.
 pub type Result<T> = std::result::Result<T, String>;

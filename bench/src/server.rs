@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::Result;
 use crate::client::Connection;
@@ -25,6 +28,10 @@ pub struct Start {
     pub guards: Guards,
     /// Ours only: so many tenants, each with a key, an access list, a rate and quotas; in place of `guards` unless 0.
     pub tenants: usize,
+    /// Ours only: the block `servers` of the configuration.
+    pub servers: Option<Arc<Value>>,
+    /// What is behind the baselines that relay: a URL, or a command with its arguments.
+    pub upstream: Vec<String>,
 }
 
 /// Where a server is, and how to get in.
@@ -52,6 +59,9 @@ impl Program {
         match self {
             Self::Hyper => "base-hyper",
             Self::Rmcp => "base-rmcp",
+            Self::RelayHttp => "base-relay-http",
+            Self::RelayStdio => "base-relay-stdio",
+            Self::UpstreamEcho => "upstream-echo",
             Self::Ferromcp => "ferromcp",
         }
     }
@@ -60,7 +70,9 @@ impl Program {
         let address = address.to_string();
         let config = config.map(|path| path.to_string_lossy().into_owned());
         let mut words: Vec<&str> = match self {
-            Self::Hyper | Self::Rmcp => vec!["--addr", &address],
+            Self::Hyper | Self::Rmcp | Self::UpstreamEcho => vec!["--addr", &address],
+            Self::RelayHttp => vec!["--addr", &address, "--upstream"],
+            Self::RelayStdio => vec!["--addr", &address, "--child"],
             Self::Ferromcp => vec!["serve", "--mode", "http", "--addr", &address],
         };
         if self == Self::Ferromcp && single_thread {
@@ -122,11 +134,12 @@ impl Server {
         words.extend(how.wrapper.iter().cloned());
         words.push(beside_us(program.file())?.to_string_lossy().into_owned());
         let settings = match how.tenants {
-            0 => Settings::write(how.guards)?,
+            0 => Settings::write(how.guards, how.servers.as_deref())?,
             tenants => Some(Settings::many(tenants)?),
         };
         let config = settings.as_ref().map(Settings::file);
         words.extend(program.arguments(address, how.single_thread, config.as_deref()));
+        words.extend(how.upstream.iter().cloned());
         let started = Instant::now();
         let child = Command::new(&words[0])
             .args(&words[1..])
@@ -187,17 +200,23 @@ impl Server {
     /// # Errors
     /// It has ended.
     pub fn resident_kib(&self) -> Result<u64> {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that was resident so far, in KiB.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn peak_kib(&self) -> Result<u64> {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .map_err(|error| format!("the server has ended: {error}"))?;
         text.lines()
-            .find_map(|line| {
-                line.strip_prefix("VmRSS:")?
-                    .trim()
-                    .strip_suffix(" kB")?
-                    .parse()
-                    .ok()
-            })
-            .ok_or_else(|| "no VmRSS in /proc".to_owned())
+            .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse().ok())
+            .ok_or_else(|| format!("no {field} in /proc"))
     }
 
     /// Asks it to end (SIGTERM) and waits for that.

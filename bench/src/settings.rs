@@ -22,10 +22,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// `None` where nothing is to be configured.
-    pub(crate) fn write(guards: Guards) -> Result<Option<Self>> {
+    pub(crate) fn write(guards: Guards, servers: Option<&Value>) -> Result<Option<Self>> {
         let mut keys = Vec::new();
-        let config = match guards {
-            Guards::Default => return Ok(None),
+        let mut config = match guards {
+            Guards::Default if servers.is_none() => return Ok(None),
+            Guards::Default => json!({}),
             Guards::Off => json!({
                 "validation": { "patterns": { "action": "off" }, "schema": "off" },
             }),
@@ -35,6 +36,9 @@ impl Settings {
                 guarded(&roomy.1, &flooder.1)
             }
         };
+        if let Some(servers) = servers {
+            config["servers"] = servers.clone();
+        }
         Self::put(&config, keys).map(Some)
     }
 

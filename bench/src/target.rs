@@ -1,6 +1,6 @@
 //! What is measured: which program, and which request, with the answer that proves the work was done.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Result;
 use crate::client::Connection;
@@ -15,8 +15,25 @@ pub enum Program {
     Hyper,
     /// rmcp with JSON answers.
     Rmcp,
+    /// A relay on bare hyper.
+    RelayHttp,
+    /// HTTP to a child process, as little as that takes.
+    RelayStdio,
+    /// The server behind relays, over HTTP.
+    UpstreamEcho,
     /// `ferromcp serve`.
     Ferromcp,
+}
+
+/// The server behind a relay: `upstream-echo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Over Streamable HTTP.
+    Http,
+    /// A child process.
+    Stdio,
+    /// So many child processes, which work for about a millisecond for each call, on any core.
+    Burning(usize),
 }
 
 /// The request that is repeated.
@@ -58,6 +75,8 @@ pub struct Target {
     pub guards: Guards,
     /// The row that ours is compared with, besides bare hyper.
     pub rival: Option<&'static str>,
+    /// What calls are relayed to.
+    pub behind: Option<Behind>,
 }
 
 const fn guarded(name: &'static str, shape: Shape, guards: Guards, rival: Option<&'static str>) -> Target {
@@ -67,6 +86,18 @@ const fn guarded(name: &'static str, shape: Shape, guards: Guards, rival: Option
         shape,
         guards,
         rival,
+        behind: None,
+    }
+}
+
+const fn relay(name: &'static str, program: Program, behind: Behind, rival: Option<&'static str>) -> Target {
+    Target {
+        name,
+        program,
+        shape: Shape::Modern,
+        guards: Guards::Default,
+        rival,
+        behind: Some(behind),
     }
 }
 
@@ -78,6 +109,7 @@ pub const TARGETS: &[Target] = &[
         shape: Shape::Legacy,
         guards: Guards::Default,
         rival: None,
+        behind: None,
     },
     Target {
         name: "rmcp-2025",
@@ -85,6 +117,7 @@ pub const TARGETS: &[Target] = &[
         shape: Shape::Legacy,
         guards: Guards::Default,
         rival: None,
+        behind: None,
     },
     Target {
         name: "rmcp-2026",
@@ -92,6 +125,7 @@ pub const TARGETS: &[Target] = &[
         shape: Shape::Modern,
         guards: Guards::Default,
         rival: None,
+        behind: None,
     },
     Target {
         name: "mcp-2025",
@@ -99,6 +133,7 @@ pub const TARGETS: &[Target] = &[
         shape: Shape::LegacySession,
         guards: Guards::Default,
         rival: Some("rmcp-2025"),
+        behind: None,
     },
     Target {
         name: "mcp-2026",
@@ -106,6 +141,7 @@ pub const TARGETS: &[Target] = &[
         shape: Shape::Modern,
         guards: Guards::Default,
         rival: Some("rmcp-2026"),
+        behind: None,
     },
     Target {
         name: "rest",
@@ -113,6 +149,7 @@ pub const TARGETS: &[Target] = &[
         shape: Shape::Rest,
         guards: Guards::Default,
         rival: Some("rmcp-2025"),
+        behind: None,
     },
     guarded(
         "mcp-2025-off",
@@ -130,6 +167,27 @@ pub const TARGETS: &[Target] = &[
     guarded("mcp-2026-on", Shape::Modern, Guards::On, Some("mcp-2026-off")),
     guarded("rest-off", Shape::Rest, Guards::Off, Some("rmcp-2025")),
     guarded("rest-on", Shape::Rest, Guards::On, Some("rest-off")),
+    relay("base-relay-http", Program::RelayHttp, Behind::Http, None),
+    relay(
+        "relay-http",
+        Program::Ferromcp,
+        Behind::Http,
+        Some("base-relay-http"),
+    ),
+    relay("base-relay-stdio", Program::RelayStdio, Behind::Stdio, None),
+    relay(
+        "relay-stdio",
+        Program::Ferromcp,
+        Behind::Stdio,
+        Some("base-relay-stdio"),
+    ),
+    relay("relay-pool-1", Program::Ferromcp, Behind::Burning(1), None),
+    relay(
+        "relay-pool-4",
+        Program::Ferromcp,
+        Behind::Burning(4),
+        Some("relay-pool-1"),
+    ),
 ];
 
 /// The targets whose names are in `only`; all when it is empty.
@@ -178,13 +236,22 @@ impl Target {
                 &[
                     "MCP-Protocol-Version: 2026-07-28",
                     "Mcp-Method: tools/call",
-                    "Mcp-Name: echo",
+                    &format!("Mcp-Name: {}", self.tool()),
                     &key,
                 ],
-                &modern_call(),
+                &modern_call(self.tool()),
             ),
             Shape::Rest => post("/v1/tools/call", &[&key], &rest_call()),
         })
+    }
+
+    fn tool(&self) -> &'static str {
+        // Ours has it behind the prefix of its server.
+        if self.behind.is_some() && self.program == Program::Ferromcp {
+            "up__echo"
+        } else {
+            "echo"
+        }
     }
 }
 
@@ -204,13 +271,30 @@ fn legacy_call() -> String {
     .to_string()
 }
 
-fn modern_call() -> String {
+fn modern_call(tool: &str) -> String {
     json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
-        "params": {"name": "echo", "arguments": {"msg": text()}, "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientInfo": {"name": "load", "version": "1.0.0"},
-            "io.modelcontextprotocol/clientCapabilities": {}}}})
+        "params": {"name": tool, "arguments": {"msg": text()}, "_meta": meta()}})
     .to_string()
+}
+
+fn meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "load", "version": "1.0.0"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    })
+}
+
+/// The bytes of a `tools/list` of revision 2026-07-28; the first page if `cursor` is empty.
+#[must_use]
+pub fn list_request(cursor: &str) -> Vec<u8> {
+    let mut params = json!({ "_meta": meta() });
+    if !cursor.is_empty() {
+        params["cursor"] = cursor.into();
+    }
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": params});
+    let headers = ["MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/list"];
+    post("/mcp", &headers, &body.to_string())
 }
 
 fn rest_call() -> String {

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::Result;
+use crate::behind::Backed;
 use crate::client::{Until, drive};
-use crate::server::{Server, Start, pin_ourselves};
+use crate::server::{Start, pin_ourselves};
 use crate::target::{Program, Target};
 
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -62,11 +63,8 @@ pub async fn run(targets: &[Target], options: &Options) -> Result<()> {
 
 /// A fresh server for every turn: no target inherits another's heap.
 async fn turn(target: Target, start: &Start, options: &Options) -> Result<Turn> {
-    let start = Start {
-        guards: target.guards,
-        ..start.clone()
-    };
-    let server = Server::start(target.program, &start).await?;
+    let backed = Backed::up(target, start, start.core.map(|_| 1)).await?;
+    let server = backed.start(target).await?;
     let begin = Instant::now() + WARM_UP;
     let end = begin + Duration::from_secs_f64(options.seconds);
     let mut connections = JoinSet::new();
@@ -83,6 +81,7 @@ async fn turn(target: Target, start: &Start, options: &Options) -> Result<Turn> 
     }
     let resident_kib = server.resident_kib()?;
     server.stop().await?;
+    backed.down().await?;
     if latencies.is_empty() {
         return Err(format!("{}: no answer in the whole turn", target.name));
     }

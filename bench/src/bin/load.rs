@@ -7,19 +7,21 @@
 
 use std::process::ExitCode;
 
-use ferromcp_bench::{Result, idle, instructions, isolation, target, tenants, throughput};
+use ferromcp_bench::{Result, catalog, idle, instructions, isolation, target, tenants, throughput};
 
 const HELP: &str = "\
-load [throughput|callgrind|idle|isolation|tenants|all] [OPTIONS]
+load [throughput|callgrind|idle|isolation|tenants|catalog|all] [OPTIONS]
 
   throughput   requests per second, latency, CPU per request, memory (the default)
   callgrind    instructions per request, by valgrind
   idle         start to first answer, idle memory, memory per idle session
   isolation    latency of one tenant, alone and while another one floods
   tenants      start, memory and CPU per request with 10 to 10,000 tenants
+  catalog      100 servers with 100 tools each: time to list them, memory
 
   --only NAME          only this target; may be repeated. Names: hyper, rmcp-2025, rmcp-2026, mcp-2025, mcp-2026, rest, and
-                       mcp-2025-off, mcp-2025-on, mcp-2026-off, mcp-2026-on, rest-off, rest-on (all guards off and on)
+                       mcp-2025-off, mcp-2025-on, mcp-2026-off, mcp-2026-on, rest-off, rest-on (all guards off and on), and for relays
+                       base-relay-http, relay-http, base-relay-stdio, relay-stdio, relay-pool-1, relay-pool-4
   --rounds N           turns of every target in throughput (default 5)
   --seconds S          length of a turn (default 3)
   --connections N      keep-alive connections in throughput (default 32)
@@ -72,7 +74,9 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
-            "throughput" | "callgrind" | "idle" | "isolation" | "tenants" | "all" => arguments.mode = word,
+            "throughput" | "callgrind" | "idle" | "isolation" | "tenants" | "catalog" | "all" => {
+                arguments.mode = word
+            }
             "--only" => arguments.only.push(value()?),
             "--rounds" => arguments.throughput.rounds = number(&value()?)?,
             "--seconds" => arguments.throughput.seconds = number(&value()?)?,
@@ -110,6 +114,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         if wants("tenants") {
             tenants::run().await?;
+        }
+        if wants("catalog") {
+            catalog::run().await?;
         }
         if wants("isolation") {
             isolation::run(&arguments.throughput).await?;

@@ -1,5 +1,7 @@
 //! Is the server alive, is it ready, and what is the matter with it?
 
+use std::collections::HashMap;
+
 use ferromcp_core::{SourceState, WorkerHealth};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
@@ -30,14 +32,10 @@ pub(crate) fn ready(site: &Site) -> Response<Body> {
 pub(crate) fn components(site: &Site) -> Response<Body> {
     let gateway = site.gateway();
     let snapshot = gateway.snapshot();
-    let tools = |name: &str| {
-        snapshot
-            .catalog
-            .tools()
-            .iter()
-            .filter(|t| &*t.source.name == name)
-            .count()
-    };
+    let mut tools: HashMap<&str, usize> = HashMap::new();
+    for tool in snapshot.catalog.tools() {
+        *tools.entry(&tool.source.name).or_default() += 1;
+    }
     let mut degraded = false;
     let sources: Vec<Value> = snapshot
         .catalog
@@ -48,7 +46,7 @@ pub(crate) fn components(site: &Site) -> Response<Body> {
             let mut entry = json!({
                 "name": &*source.name,
                 "state": source.state.as_str(),
-                "tools": tools(&source.name),
+                "tools": tools.get(&*source.name).copied().unwrap_or_default(),
                 "resources": source.resources.len(),
                 "prompts": source.prompts.len(),
             });

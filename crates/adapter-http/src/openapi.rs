@@ -127,6 +127,7 @@ fn list_tools() -> Value {
                         },
                         "annotations": { "readOnlyHint": true },
                         "source": "builtin",
+                        "available": true,
                     }],
                     "next_cursor": null,
                 } } },

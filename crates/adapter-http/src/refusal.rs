@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
 use ferromcp_core::{CallError, Challenge, ErrorCode};
 use ferromcp_endpoint::Answer;
 use ferromcp_protocol::{RpcError, error::write_error_response, json};
@@ -190,7 +191,7 @@ pub(crate) fn retry_after(after: Duration) -> HeaderValue {
 }
 
 /// An answer in JSON.
-pub(crate) fn json_response(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+pub(crate) fn json_response(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);

@@ -8,6 +8,7 @@ mod alias;
 mod compile;
 mod edits;
 mod header;
+mod mark;
 mod merge;
 mod names;
 mod template;
@@ -23,6 +24,7 @@ use crate::source::{Listing, Offers};
 pub use alias::alias;
 pub use edits::{Edit, Edits};
 pub use header::{HeaderKind, ParamHeader};
+pub use mark::{AVAILABLE, listed};
 pub use names::{MAX_NAME, exposed_name};
 pub use template::UriTemplate;
 pub use tool::{PreparedTool, ToolEntry};
@@ -85,6 +87,7 @@ pub struct Catalog {
     /// By source: what is listed under another URI than the source's own.
     displaced: HashMap<Arc<str>, Displaced>,
     sources: Vec<Arc<Listing>>,
+    eras_differ: bool,
     offers: Offers,
     fingerprint: Fingerprint,
 }
@@ -125,6 +128,11 @@ impl Catalog {
     /// All tools in list order.
     pub fn tools(&self) -> &[Arc<ToolEntry>] {
         &self.tools
+    }
+
+    /// True if a tool has another definition for legacy callers than for those of 2026-07-28.
+    pub fn tools_differ_by_era(&self) -> bool {
+        self.eras_differ
     }
 
     /// All resources in list order.

@@ -3,20 +3,17 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use ferromcp_limits::Standing;
 use ferromcp_tenancy::Kind;
 use tokio::sync::broadcast;
 
 use crate::access::{Access, AccessSettings};
 use crate::call::{Arguments, Call, CallContext, Credential, Principal, RequestId};
-use crate::catalog::{
-    self, Catalog, Compiled, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry, Vetting,
-};
+use crate::catalog::{self, Vetting};
 use crate::deadline::Deadline;
 use crate::error::CallError;
 use crate::event::Event;
@@ -25,33 +22,24 @@ use crate::reply::Reply;
 use crate::snapshot::{Identity, Policy, Snapshot};
 use crate::source::{Listing, Source};
 use crate::stage;
-use watches::Watches;
+use board::Board;
 
+mod board;
 mod logs;
+mod view;
 mod watches;
 
 pub use logs::LogWish;
-
-/// How many events a slow listener may fall behind before it is told to look at everything anew.
-const EVENT_BACKLOG: usize = 1024;
+pub use view::View;
 
 /// The gateway: the current snapshot, and the pipeline over it. Cheap to share in an [`Arc`].
 pub struct Gateway {
-    snapshot: ArcSwap<Snapshot>,
-    /// Sources in configured order. Only changes of the catalog lock it.
-    registry: Mutex<Registry>,
+    /// The snapshot, and what it is made of.
+    board: Arc<Board>,
     observer: Box<dyn Observer>,
-    events: broadcast::Sender<Event>,
     in_flight: AtomicUsize,
     draining: AtomicBool,
-    watches: Mutex<Watches>,
     logs: logs::Logs,
-}
-
-#[derive(Default)]
-struct Registry {
-    parts: Vec<Arc<Compiled>>,
-    vetting: Option<Arc<dyn Vetting>>,
 }
 
 /// How a call ended, with what every door reports.
@@ -70,25 +58,11 @@ pub struct Outcome {
 impl Gateway {
     /// A gateway without sources.
     pub fn new(identity: Identity, policy: Policy, observer: impl Observer) -> Self {
-        let access = Arc::new(Access::default());
-        let policy_scan = policy.scan;
-        let snapshot = Snapshot {
-            generation: 0,
-            identity,
-            policy,
-            catalog: Catalog::default(),
-            limits: Arc::clone(access.limits()),
-            guards: access.guards_with(&Catalog::default(), policy_scan),
-            access,
-        };
         Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
-            registry: Mutex::default(),
+            board: Arc::new(Board::new(identity, policy)),
             observer: Box::new(observer),
-            events: broadcast::channel(EVENT_BACKLOG).0,
             in_flight: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            watches: Mutex::default(),
             logs: logs::Logs::default(),
         }
     }
@@ -96,18 +70,7 @@ impl Gateway {
     /// Sets who may call, and what. For a gateway that is not in use yet.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
-        let before = self.snapshot.load_full();
-        let access = Arc::new(access);
-        let catalog = Catalog::merge(&lock(&self.registry).parts);
-        self.snapshot.store(Arc::new(Snapshot {
-            generation: before.generation,
-            identity: before.identity.clone(),
-            policy: before.policy.clone(),
-            limits: access.limits_with(&catalog, access.limits()),
-            guards: access.guards_with(&catalog, before.policy.scan),
-            access,
-            catalog,
-        }));
+        self.board.begin_with(access);
         self
     }
 
@@ -115,7 +78,7 @@ impl Gateway {
     ///
     /// Dropping the future cancels the call; the record is written all the same.
     pub async fn call(&self, call: &Call<'_>) -> Outcome {
-        let snapshot = self.snapshot.load_full();
+        let snapshot = self.board.for_call(call);
         let mut recorder = Recorder::start(&*self.observer, call);
         let result = self.pipeline(&snapshot, call, &mut recorder).await;
         let latency = match &result {
@@ -175,18 +138,18 @@ impl Gateway {
     /// Who is behind a credential. What comes of it may be used as [`Credential::Proven`] for the same message,
     /// so that a credential is checked once.
     pub fn authenticate(&self, credential: Credential<'_>) -> Result<Principal, CallError> {
-        self.snapshot.load().access.principal(credential)
+        self.board.latest().access.principal(credential)
     }
 
     /// Whether somebody who was let in before still would be: the tenant is there and not suspended, the key not revoked,
     /// the token or certificate not at its end. For streams that stay open.
     pub fn still_admits(&self, principal: &Principal) -> bool {
-        self.snapshot.load().access.still(principal).is_ok()
+        self.board.latest().access.still(principal).is_ok()
     }
 
     /// Whether somebody may read a resource by the rules of this moment, so that it may be told of its changes.
     pub fn may_read(&self, principal: &Principal, uri: &str) -> bool {
-        let snapshot = self.snapshot.load();
+        let snapshot = self.snapshot();
         let found = snapshot.catalog.resource(uri);
         let own = found.as_ref().map_or(uri, |(_, own)| own);
         self.authenticate(Credential::Proven(principal))
@@ -200,117 +163,56 @@ impl Gateway {
         recorder.finish(Ending::Failed(code), rule, 0);
     }
 
-    /// The current snapshot.
+    /// The current snapshot, with everything that was published before.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshot.load_full()
+        self.board.current()
+    }
+
+    /// The same for a message that is about one tool: what other sources published in the last moments may not be in it
+    /// yet. `name` is asked only while something is about to be merged; without a name it is [`Self::snapshot`].
+    pub fn snapshot_for<'n>(&self, name: impl FnOnce() -> Option<Cow<'n, str>>) -> Arc<Snapshot> {
+        self.board.for_tool(name)
     }
 
     /// What a caller may see in lists.
     pub fn view(&self, credential: Credential<'_>) -> Result<View, CallError> {
-        let snapshot = self.snapshot();
-        let principal = snapshot.access.principal(credential)?;
-        Ok(View { snapshot, principal })
+        View::of(self.snapshot(), credential)
     }
 
-    /// Puts a source's listing in place of its last one, or adds the source. Callers are told
-    /// only of lists that really changed.
+    /// Puts a source's listing in place of its last one, or adds the source. Callers are told only of lists that really
+    /// changed. Whoever looks afterwards finds it; where many sources publish in a short time, the merging and the
+    /// telling are done once for all of them, at most 250 ms later.
     pub fn publish(&self, listing: Listing) {
-        let listing = Arc::new(listing);
-        let mut registry = lock(&self.registry);
-        let place = registry
-            .parts
-            .iter()
-            .position(|part| part.listing.name == listing.name);
-        let before = place.and_then(|place| registry.parts.get(place));
-        let vetting = registry.vetting.as_deref();
-        let compiled = Arc::new(catalog::compile(listing, before.map(Arc::as_ref), vetting, true));
-        match place.and_then(|place| registry.parts.get_mut(place)) {
-            Some(place) => *place = compiled,
-            None => registry.parts.push(compiled),
-        }
-        self.rebuild(&registry);
+        self.board.publish(listing);
     }
 
     /// Vets the definitions of all foreign sources from now on, those that are published already among them.
     pub fn set_vetting(&self, vetting: Option<Arc<dyn Vetting>>) {
-        let mut registry = lock(&self.registry);
-        registry.vetting = vetting;
-        let parts = registry.parts.iter().map(|part| {
-            let listing = Arc::clone(&part.listing);
-            let vetting = registry.vetting.as_deref();
-            Arc::new(catalog::compile(listing, Some(part), vetting, false))
-        });
-        registry.parts = parts.collect();
-        self.rebuild(&registry);
+        self.board.set_vetting(vetting);
     }
 
     /// Takes a source out.
     pub fn withdraw(&self, name: &str) {
-        let mut registry = lock(&self.registry);
-        registry.parts.retain(|p| &*p.listing.name != name);
-        self.rebuild(&registry);
+        self.board.withdraw(name);
     }
 
     /// Puts other tenants, credentials, limits and rules in place. Calls that run finish under the old ones; every call
     /// from now on, also of an open session, is held to the new ones. What was used of a rate or quota stays used, and
     /// running calls stay counted.
     pub fn set_access(&self, settings: AccessSettings) {
-        let registry = lock(&self.registry);
-        let before = self.snapshot.load_full();
-        let access = before
-            .access
-            .succeeded_by(settings, &before.catalog, &before.limits);
-        let change = before.access.seen_anew(&access, &before.catalog);
-        let next = Snapshot {
-            generation: before.generation + 1,
-            identity: before.identity.clone(),
-            policy: before.policy.clone(),
-            limits: Arc::clone(access.limits()),
-            guards: access.guards_with(&before.catalog, before.policy.scan),
-            access: Arc::new(access),
-            catalog: Catalog::merge(&registry.parts),
-        };
-        self.snapshot.store(Arc::new(next));
-        self.emit(Event::AccessChanged(Arc::new(change)));
-    }
-
-    fn rebuild(&self, registry: &Registry) {
-        let before = self.snapshot.load();
-        let catalog = Catalog::merge(&registry.parts);
-        let next = Snapshot {
-            generation: before.generation + 1,
-            identity: before.identity.clone(),
-            policy: before.policy.clone(),
-            limits: before.access.limits_with(&catalog, &before.limits),
-            guards: before.access.guards_with(&catalog, before.policy.scan),
-            access: Arc::clone(&before.access),
-            catalog,
-        };
-        let (old, new) = (before.catalog.fingerprint(), next.catalog.fingerprint());
-        let next = Arc::new(next);
-        self.snapshot.store(Arc::clone(&next));
-        lock(&self.watches).follow(&next.catalog);
-        if old.tools != new.tools {
-            self.emit(Event::ToolsChanged);
-        }
-        if old.resources != new.resources {
-            self.emit(Event::ResourcesChanged);
-        }
-        if old.prompts != new.prompts {
-            self.emit(Event::PromptsChanged);
-        }
+        self.board.set_access(settings);
     }
 
     /// Tells listeners that a resource of this source has new contents. `uri`: the source's own.
     pub fn resource_updated(&self, source: &str, uri: &str) {
-        let snapshot = self.snapshot.load();
+        let snapshot = self.snapshot();
         let found = snapshot.catalog.resource(uri);
         let is_other = found.is_some_and(|(listing, own)| &*listing.name != source || own != uri);
         if !is_other {
             self.emit(Event::ResourceUpdated { uri: uri.into() });
         }
         let alias = catalog::alias(source, uri);
-        if lock(&self.watches).has(&alias) {
+        if self.board.is_watched(&alias) {
             self.emit(Event::ResourceUpdated { uri: alias.into() });
         }
     }
@@ -319,20 +221,19 @@ impl Gateway {
     /// task that cannot be searched for it, or is larger than results may be, is not told of: its owner may ask.
     pub fn emit(&self, event: Event) {
         let Some(event) = self.outgoing(event) else { return };
-        // An error only says that nobody listens.
-        let _ = self.events.send(event);
+        self.board.emit(event);
     }
 
     /// Changes from now on. A listener that falls behind gets `Lagged` and should take it as "all
     /// lists changed".
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.board.listen()
     }
 
     /// Watches a resource until the guard is dropped.
     pub fn watch(self: &Arc<Self>, uri: &str) -> Watch {
         let uri: Arc<str> = uri.into();
-        lock(&self.watches).add(&uri, &self.snapshot.load().catalog);
+        self.board.watch(&uri);
         Watch {
             gateway: Arc::clone(self),
             uri,
@@ -342,7 +243,7 @@ impl Gateway {
     /// Follows a task of this principal until the guard is dropped. `None` if there is no such task, as far as its source
     /// can tell.
     pub fn watch_task(&self, owner: &Principal, id: &str) -> Option<TaskWatch> {
-        let snapshot = self.snapshot.load();
+        let snapshot = self.snapshot();
         let source = Arc::clone(&snapshot.catalog.task_source(id)?.source);
         source.watch_task(owner, id, true).then(|| TaskWatch {
             source,
@@ -355,7 +256,7 @@ impl Gateway {
         let Event::TaskChanged { owner, id, task } = event else {
             return Some(event);
         };
-        let snapshot = self.snapshot.load();
+        let snapshot = self.snapshot();
         let policy = &snapshot.policy;
         let source = snapshot.catalog.task_source(&id);
         let exposed = source.and_then(|source| snapshot.catalog.exposed(&source.name, &task, None));
@@ -423,69 +324,6 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The catalog as one caller may see it.
-#[derive(Clone, Debug)]
-pub struct View {
-    snapshot: Arc<Snapshot>,
-    principal: Principal,
-}
-
-impl View {
-    /// The snapshot that the view is of.
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
-    }
-
-    /// Whose view it is.
-    pub fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
-    /// The tools that the principal may see, in list order.
-    pub fn tools(&self) -> Cow<'_, [Arc<ToolEntry>]> {
-        self.seen(Kind::Tool, self.snapshot.catalog.tools(), |tool| &tool.name)
-    }
-
-    /// The resources that the principal may see, in list order.
-    pub fn resources(&self) -> Cow<'_, [Arc<ResourceEntry>]> {
-        self.seen(Kind::Resource, self.snapshot.catalog.resources(), |resource| {
-            &resource.local_uri
-        })
-    }
-
-    /// The resource templates that the principal may see, in list order.
-    pub fn templates(&self) -> Cow<'_, [Arc<TemplateEntry>]> {
-        self.seen(Kind::Resource, self.snapshot.catalog.templates(), |template| {
-            template.local.as_str()
-        })
-    }
-
-    /// The prompts that the principal may see, in list order.
-    pub fn prompts(&self) -> Cow<'_, [Arc<PromptEntry>]> {
-        self.seen(Kind::Prompt, self.snapshot.catalog.prompts(), |prompt| {
-            &prompt.name
-        })
-    }
-
-    /// Who reads this URI, if the principal may.
-    pub fn resource_source<'a>(&'a self, uri: &'a str) -> Option<&'a Arc<Listing>> {
-        let (found, own) = self.snapshot.catalog.resource(uri)?;
-        self.principal
-            .grants()
-            .allows(Kind::Resource, &own)
-            .then_some(found)
-    }
-
-    fn seen<'a, T>(&self, kind: Kind, all: &'a [Arc<T>], name: impl Fn(&T) -> &str) -> Cow<'a, [Arc<T>]> {
-        let grants = self.principal.grants();
-        if grants.acl().is_none() || all.iter().all(|item| grants.allows(kind, name(item))) {
-            return Cow::Borrowed(all);
-        }
-        let seen = all.iter().filter(|item| grants.allows(kind, name(item)));
-        Cow::Owned(seen.cloned().collect())
-    }
-}
-
 /// Keeps a resource watched.
 #[derive(Debug)]
 pub struct Watch {
@@ -502,7 +340,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        lock(&self.gateway.watches).remove(&self.uri);
+        self.gateway.board.unwatch(&self.uri);
     }
 }
 
@@ -530,11 +368,6 @@ impl Drop for TaskWatch {
     fn drop(&mut self) {
         self.source.watch_task(&self.owner, &self.id, false);
     }
-}
-
-/// A lock whose holder panicked still guards consistent data here: every change is one statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use ferromcp_limits::Limits;
 
 use crate::access::{Access, ToolGuards};
 use crate::catalog::Catalog;
+use crate::lists::ListTexts;
 
 /// Who the server says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,4 +94,6 @@ pub struct Snapshot {
     pub limits: Arc<Limits>,
     /// Pattern rules by policy; see [`Grants`](crate::Grants).
     pub guards: Vec<Option<ToolGuards>>,
+    /// Texts of lists that were made from it; see [`View::cached`](crate::View::cached).
+    pub(crate) lists: ListTexts,
 }

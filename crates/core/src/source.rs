@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::call::{CallContext, Principal};
@@ -169,6 +170,8 @@ pub struct Listing {
     pub templates: Vec<Spec>,
     /// Prompts in the order they are listed.
     pub prompts: Vec<Spec>,
+    /// A later listing was published in its place, or none will be.
+    pub(crate) superseded: Arc<AtomicBool>,
 }
 
 impl Listing {
@@ -188,7 +191,17 @@ impl Listing {
             resources: Vec::new(),
             templates: Vec::new(),
             prompts: Vec::new(),
+            superseded: Arc::default(),
         }
+    }
+
+    /// Whether it is still what the source published last.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.superseded.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn supersede(&self) {
+        self.superseded.store(true, Ordering::Release);
     }
 }
 

@@ -66,13 +66,21 @@ impl<'b> Cx<'_, 'b> {
     /// A result that this endpoint makes itself: `members` without braces. Modern results get
     /// `resultType` and `_meta` besides.
     pub(crate) fn result(&self, members: &[u8]) -> Answer {
-        let mut out = Vec::with_capacity(members.len() + self.dress.meta_member.len() + 96);
+        self.result_of(&[members])
+    }
+
+    /// The same from members in pieces, put together as they are.
+    pub(crate) fn result_of(&self, members: &[&[u8]]) -> Answer {
+        let size: usize = members.iter().map(|piece| piece.len()).sum();
+        let mut out = Vec::with_capacity(size + self.id.len() + self.dress.meta_member.len() + 96);
         out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
         out.extend_from_slice(self.id.as_bytes());
         out.extend_from_slice(b",\"result\":{");
-        out.extend_from_slice(members);
+        for piece in members {
+            out.extend_from_slice(piece);
+        }
         if self.modern() {
-            if !members.is_empty() {
+            if size > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(b"\"resultType\":\"complete\",\"_meta\":{");

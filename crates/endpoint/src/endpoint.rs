@@ -108,7 +108,7 @@ impl Endpoint {
         if !modern::claims(&incoming.link, meta, method) {
             return legacy::request(self, incoming, request, meta, method).await;
         }
-        let (snapshot, dress) = self.current();
+        let (snapshot, dress) = self.current(request, method);
         let checked = match modern::check(&snapshot, &incoming.link, request, meta) {
             Ok(checked) => checked,
             Err(answer) => return answer,
@@ -169,9 +169,16 @@ impl Endpoint {
         Answer::accepted()
     }
 
-    /// The snapshot of this moment, and the prebuilt text that goes with it.
-    pub(crate) fn current(&self) -> (Arc<Snapshot>, Arc<Dress>) {
-        let snapshot = self.gateway.snapshot();
+    /// The snapshot for this request, and the prebuilt text that goes with it.
+    pub(crate) fn current(
+        &self,
+        request: &Request<'_>,
+        method: Option<Method>,
+    ) -> (Arc<Snapshot>, Arc<Dress>) {
+        let is_call = method == Some(Method::ToolsCall);
+        let snapshot = self
+            .gateway
+            .snapshot_for(|| request.params.get_str("name").filter(|_| is_call));
         let dress = self.dress.load_full();
         if dress.generation == snapshot.generation {
             return (snapshot, dress);

@@ -82,7 +82,7 @@ pub(crate) async fn run(
             ))
         };
     };
-    let (snapshot, dress) = endpoint.current();
+    let (snapshot, dress) = endpoint.current(request, method);
     let served = method
         .filter(|m| m.in_legacy() && capability::serves(snapshot.catalog.offers(), *m))
         .filter(|m| *m != Method::SetLevel || endpoint.settings.logging);

@@ -78,7 +78,7 @@ pub(super) fn all() -> Value {
 fn tool() -> Value {
     json!({
         "type": "object",
-        "required": ["name", "input_schema", "source"],
+        "required": ["name", "input_schema", "source", "available"],
         "properties": {
             "name": { "type": "string" },
             "title": { "type": "string" },
@@ -87,6 +87,10 @@ fn tool() -> Value {
             "output_schema": { "type": "object", "description": "JSON Schema of structured output." },
             "annotations": { "type": "object", "description": "Hints of MCP, such as `readOnlyHint`." },
             "source": { "type": "string", "description": "Who carries it out." },
+            "available": {
+                "type": "boolean",
+                "description": "False while its source is down: it stays listed as it was last known, and calls of it fail at once.",
+            },
         },
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferromcp_core::ToolEntry;
+use ferromcp_core::{ListKey, ToolEntry, View};
 use ferromcp_protocol::json;
 use http::{Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -22,6 +22,16 @@ fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusa
     let credential = credential(request.headers(), request.extensions())?;
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
     let view = site.gateway().view(credential).map_err(|e| Refusal::of(&e))?;
+    let key = ListKey {
+        list: b'R',
+        limit: query.limit,
+        cursor: query.cursor.as_deref().unwrap_or_default(),
+    };
+    let page = view.cached(key, || page(&view, &query))?;
+    Ok(json_response(StatusCode::OK, page))
+}
+
+fn page(view: &View, query: &Query) -> Result<Vec<u8>, Refusal> {
     let tools = view.tools();
     let start = match &query.cursor {
         Some(cursor) => position(&tools, cursor)?,
@@ -34,7 +44,7 @@ fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusa
         if i > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(tool.rest_definition().as_bytes());
+        tool.write_rest(&mut out);
     }
     out.extend_from_slice(b"],\"next_cursor\":");
     let next = start + query.limit;
@@ -43,7 +53,7 @@ fn listed<B>(site: &Site, request: &Request<B>) -> Result<Response<Body>, Refusa
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
-    Ok(json_response(StatusCode::OK, out))
+    Ok(out)
 }
 
 /// Where a page begins: at the tool that the cursor names, so that changes of the list before it

@@ -76,7 +76,11 @@ pub(super) async fn tools(target: &Target) -> Result<Value, Failure> {
         .catalog
         .tools()
         .iter()
-        .filter_map(|tool| serde_json::from_str(tool.rest_definition()).ok())
+        .filter_map(|tool| {
+            let mut listed = Vec::new();
+            tool.write_rest(&mut listed);
+            serde_json::from_slice(&listed).ok()
+        })
         .collect();
     started.upstreams.stop().await;
     Ok(json!({ "tools": listed }))

@@ -11,9 +11,15 @@ pub(super) fn tools(listed: &Value) -> String {
         out.push_str(&clean(text("name")));
         out.push_str(&parameters(&tool["input_schema"]));
         out.push_str(&format!(
-            "  [{}{}]\n",
+            "  [{}{}{}]\n",
             clean(text("source")),
-            hints(&tool["annotations"])
+            hints(&tool["annotations"]),
+            // Servers before this field listed only what they could.
+            if tool["available"] == false {
+                ", unavailable"
+            } else {
+                ""
+            }
         ));
         let first = text("description").lines().next().unwrap_or_default();
         if !first.is_empty() {
@@ -139,12 +145,12 @@ mod tests {
         let listed = json!({"tools": [
             {"name": "read", "source": "builtin", "description": "Reads.\nMore.", "annotations": {"readOnlyHint": true},
              "input_schema": {"properties": {"limit": {}, "path": {}}, "required": ["path"]}},
-            {"name": "evil\u{1b}[2J", "source": "x", "input_schema": {}},
+            {"name": "evil\u{1b}[2J", "source": "x", "input_schema": {}, "available": false},
         ]});
         let shown = tools(&listed);
         assert_eq!(
             shown,
-            "read(path, limit?)  [builtin, read-only]\n    Reads.\nevil\u{fffd}[2J()  [x]\n2 tools\n"
+            "read(path, limit?)  [builtin, read-only]\n    Reads.\nevil\u{fffd}[2J()  [x, unavailable]\n2 tools\n"
         );
     }
 

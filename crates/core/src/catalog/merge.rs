@@ -40,6 +40,7 @@ impl Catalog {
                 ) {
                     let entry = made.page_of(entry);
                     hashes[0] = mix(hashes[0], entry.hash);
+                    made.eras_differ |= entry.hides_structured_from_legacy();
                     made.tools.push(entry);
                 }
             }

@@ -1,5 +1,6 @@
 //! One tool, with all that a call needs prepared.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -9,8 +10,9 @@ use serde_json::Value;
 
 use super::edits::Edit;
 use super::header::{ParamHeader, param_headers};
+use super::mark;
 use super::names::fnv1a;
-use crate::source::{Listing, Spec};
+use crate::source::{Listing, SourceState, Spec};
 
 /// A tool of one listing. What follows from its definition alone is shared with the entries of later listings.
 #[derive(Debug)]
@@ -47,10 +49,8 @@ pub struct PreparedTool {
     /// `idempotentHint`.
     pub has_effects: bool,
     pub(super) hash: u64,
-    source_name: Arc<str>,
     input: OnceLock<Result<Option<CompiledSchema>, String>>,
     output: OnceLock<Result<Option<CompiledSchema>, String>>,
-    rest: OnceLock<Box<str>>,
 }
 
 impl ToolEntry {
@@ -63,7 +63,7 @@ impl ToolEntry {
     ) -> Result<Self, String> {
         Ok(Self {
             source: Arc::clone(source),
-            prepared: Arc::new(PreparedTool::new(&source.name, spec, name, edit)?),
+            prepared: Arc::new(PreparedTool::new(spec, name, edit)?),
         })
     }
 
@@ -82,10 +82,8 @@ impl ToolEntry {
                 legacy: self.legacy.as_deref().map(legacy),
                 param_headers: self.param_headers.clone(),
                 has_effects: self.has_effects,
-                source_name: Arc::clone(&self.source_name),
                 input: OnceLock::new(),
                 output: OnceLock::new(),
-                rest: OnceLock::new(),
             }),
         })
     }
@@ -97,10 +95,51 @@ impl ToolEntry {
             prepared: Arc::clone(&self.prepared),
         }
     }
+
+    /// Raw definition as MCP lists it to callers of 2026-07-28 (`modern`) or before, marked if the source is down.
+    pub fn listed(&self, modern: bool) -> Cow<'_, str> {
+        let definition = if modern {
+            &self.definition
+        } else {
+            self.legacy_definition()
+        };
+        mark::listed(definition, &self.source)
+    }
+
+    /// Appends the definition as the REST door lists it: snake case, with `source` and `available`. Pages of it are kept
+    /// ([`View::cached`](crate::View::cached)), so a tool's own text is not.
+    pub fn write_rest(&self, out: &mut Vec<u8>) {
+        let object = Object::parse(&self.definition).unwrap_or_default();
+        let wanted = [
+            ("name", "name"),
+            ("title", "title"),
+            ("description", "description"),
+            ("inputSchema", "input_schema"),
+            ("outputSchema", "output_schema"),
+            ("annotations", "annotations"),
+        ];
+        out.push(b'{');
+        for (from, to) in wanted {
+            if let Some(value) = object.get(from) {
+                json::write_str(out, to);
+                out.push(b':');
+                out.extend_from_slice(value.as_bytes());
+                out.push(b',');
+            }
+        }
+        out.extend_from_slice(b"\"source\":");
+        json::write_str(out, &self.source.name);
+        let available = !matches!(self.source.state, SourceState::Down { .. });
+        out.extend_from_slice(if available {
+            b",\"available\":true}"
+        } else {
+            b",\"available\":false}"
+        });
+    }
 }
 
 impl PreparedTool {
-    fn new(source: &Arc<str>, spec: &Spec, name: Arc<str>, edit: Option<&Edit>) -> Result<Self, String> {
+    fn new(spec: &Spec, name: Arc<str>, edit: Option<&Edit>) -> Result<Self, String> {
         let object = Object::parse(&spec.definition).map_err(|e| e.to_string())?;
         let schema = object.get("inputSchema").ok_or("it has no inputSchema")?;
         if json::kind(schema) != "an object" {
@@ -133,11 +172,9 @@ impl PreparedTool {
             legacy,
             name,
             local_name: Arc::clone(&spec.key),
-            source_name: Arc::clone(source),
             param_headers: headers,
             input: OnceLock::new(),
             output: OnceLock::new(),
-            rest: OnceLock::new(),
         })
     }
 
@@ -165,36 +202,6 @@ impl PreparedTool {
             .output
             .get_or_init(|| compiled(&self.definition, "outputSchema"));
         schema.as_ref().map(Option::as_ref).map_err(String::as_str)
-    }
-
-    /// Raw definition as the REST door lists it (snake case, with `source`).
-    pub fn rest_definition(&self) -> &str {
-        self.rest.get_or_init(|| {
-            let Ok(object) = Object::parse(&self.definition) else {
-                return "{}".into();
-            };
-            let mut out = Vec::with_capacity(self.definition.len() + 64);
-            let wanted = [
-                ("name", "name"),
-                ("title", "title"),
-                ("description", "description"),
-                ("inputSchema", "input_schema"),
-                ("outputSchema", "output_schema"),
-                ("annotations", "annotations"),
-            ];
-            for (from, to) in wanted {
-                if let Some(value) = object.get(from) {
-                    out.extend_from_slice(if out.is_empty() { b"{" } else { b"," });
-                    json::write_str(&mut out, to);
-                    out.push(b':');
-                    out.extend_from_slice(value.as_bytes());
-                }
-            }
-            out.extend_from_slice(b",\"source\":");
-            json::write_str(&mut out, &self.source_name);
-            out.push(b'}');
-            String::from_utf8(out).unwrap_or_default().into()
-        })
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use ferromcp_protocol::LogLevel;
 use tokio::sync::watch;
 
-use super::{Gateway, lock};
+use super::Gateway;
+use super::board::lock;
 
 /// Counts wishes by level, and shows the most verbose of them.
 #[derive(Debug)]

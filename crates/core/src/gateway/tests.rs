@@ -330,10 +330,12 @@ async fn events_tell_only_of_real_changes() {
         reason: "gone".into(),
     };
     gateway.publish(down);
+    gateway.snapshot();
     assert!(events.try_recv().is_err());
     let mut fewer = listing(&source);
     fewer.tools.pop();
     gateway.publish(fewer);
+    gateway.snapshot();
     assert!(matches!(events.try_recv(), Ok(Event::ToolsChanged)));
     assert!(events.try_recv().is_err());
     gateway.withdraw("test");
@@ -443,6 +445,7 @@ async fn results_are_redacted_where_the_policy_says_so() {
 }
 
 mod aliases;
+mod batches;
 mod swap;
 #[test]
 fn a_watch_moves_when_its_source_is_replaced_and_only_then() {
