@@ -206,7 +206,7 @@ async fn upstream(listed: Arc<AtomicUsize>) -> Result<SocketAddr> {
 async fn serve(
     request: Request<Incoming>,
     listed: &AtomicUsize,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
     let echo = Echo {

@@ -18,7 +18,7 @@ use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
 use ferromcp_supervisor::{ChildSpec, Resources};
 use ferromcp_tools::FilesSettings;
 use ferromcp_upstream::transport::http::HttpSpec;
-use ferromcp_upstream::{Effect, EraChoice, PoolSize, TransportSpec, UpstreamSpec, Upstreams};
+use ferromcp_upstream::{Effect, EraChoice, PoolSize, Sharing, TransportSpec, UpstreamSpec, Upstreams};
 
 use tracing::warn;
 
@@ -208,6 +208,11 @@ fn upstream(
             min: server.pool.min,
             max: server.pool.max,
             idle: server.pool.idle,
+            per: match server.pool.per {
+                ferromcp_config::Sharing::All => Sharing::All,
+                ferromcp_config::Sharing::Tenant => Sharing::Tenant,
+                ferromcp_config::Sharing::Principal => Sharing::Principal,
+            },
         },
         heartbeat: config.supervisor.heartbeat,
         effects: server

@@ -45,8 +45,8 @@ pub use model::{
     ByteRate, Command, Config, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep,
     KeyHash, Limits, Listen, Lock, Log, LogFormat, LogLevel, OAuth, OAuthMethod, OnError, OnFull, OnUnlocked,
     OutputRedaction, Override, PatternAction, PatternExemption, Patterns, PoolSettings, Quotas, Rate,
-    ResourceLimits, Sessions, SignKey, Supervisor, Tenant, Tls, ToolFilter, Transport, Upstream, UpstreamTls,
-    Validation,
+    ResourceLimits, Sessions, Sharing, SignKey, Supervisor, Tenant, Tls, ToolFilter, Transport, Upstream,
+    UpstreamTls, Validation,
 };
 pub use problem::{ConfigError, Problem};
 pub use reference::reference_markdown;

@@ -24,7 +24,7 @@ pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
 pub use tls::Tls;
 pub use upstream_http::{AssertionSource, OAuth, OAuthMethod, UpstreamTls};
-pub use workers::{Effect, PoolSettings, ResourceLimits};
+pub use workers::{Effect, PoolSettings, ResourceLimits, Sharing};
 
 /// A whole configuration. [`Config::default`] is what an empty file means.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -17,15 +17,18 @@ use crate::fault::Fault;
 use crate::life::{self, News};
 use crate::pool::{Phase, Seat};
 use crate::session::Session;
+use crate::sharing::Key;
 use crate::spec::TransportSpec;
 use crate::upstream::{Offer, Upstream};
+
+mod keyed;
 
 /// Runs until `stop`, and then until nothing of the server is left.
 pub(crate) async fn run(upstream: Arc<Upstream>, stop: CancellationToken) {
     let (news, mut inbox) = mpsc::channel(16);
     let mut driver = Driver::new(upstream, news);
     for _ in 0..driver.upstream.pool.size.min.max(1) {
-        driver.add();
+        driver.add(None);
     }
     let pool = Arc::clone(&driver.upstream.pool);
     while !(driver.stopping && driver.members.is_empty()) {
@@ -106,9 +109,9 @@ impl Driver {
         }
     }
 
-    /// One more worker.
-    fn add(&mut self) {
-        let seat = Arc::new(Seat::new(self.next_id));
+    /// One more worker, for the calls of one caller where callers do not share.
+    fn add(&mut self, key: Option<Key>) {
+        let seat = Arc::new(Seat::new(self.next_id, key));
         self.next_id += 1;
         self.members.push(Member {
             seat,
@@ -171,9 +174,10 @@ impl Driver {
     fn idle(&self) -> Option<(usize, Instant)> {
         let idle = self.upstream.pool.size.idle;
         let lead = self.upstream.pool.lead();
+        let keyed = self.is_keyed();
         let members = self.members.iter().enumerate();
         members
-            .filter(|(_, member)| !member.leaving && member.seat.id != lead && member.seat.is_ready())
+            .filter(|(_, member)| !member.leaving && member.seat.id != lead && member.may_idle(keyed))
             .map(|(at, member)| {
                 (
                     at,
@@ -216,6 +220,9 @@ impl Driver {
                 self.handle(at, Event::Start);
             }
         }
+        if self.is_keyed() {
+            return self.feed();
+        }
         let pool = Arc::clone(&self.upstream.pool);
         let mut coming = 0;
         for member in self.members.iter().filter(|member| !member.leaving) {
@@ -234,7 +241,7 @@ impl Driver {
                 // Who waited for one more takes what there is.
                 return pool.poke();
             }
-            self.add();
+            self.add(None);
         }
     }
 
@@ -280,7 +287,9 @@ impl Driver {
     /// Only the first among the workers lists; the others have the same.
     fn offered(&mut self, at: usize, offer: Offer) {
         let (lead, id) = (self.upstream.pool.lead(), self.members[at].seat.id);
-        if (lead == id || lead == 0) && offer != self.offer {
+        // A worker of one caller may list what is that caller's only.
+        let lists = self.members[at].seat.key.is_none();
+        if lists && (lead == id || lead == 0) && offer != self.offer {
             self.offer = offer;
             self.unpublished = true;
         }
@@ -401,7 +410,7 @@ impl Driver {
             return;
         };
         let pool = Arc::clone(&self.upstream.pool);
-        if pool.lead() == 0 {
+        if pool.lead() == 0 && member.seat.key.is_none() {
             pool.set_lead(member.seat.id);
             member.seat.leads.notify_one();
         }
@@ -447,7 +456,10 @@ impl Driver {
         pool.set_phase(&member.seat, phase);
         self.upstream.settle();
         if pool.lead() == member.seat.id {
-            let next = self.members.iter().find(|member| member.seat.is_ready());
+            let next = self
+                .members
+                .iter()
+                .find(|member| member.seat.is_ready() && member.seat.key.is_none());
             pool.set_lead(next.map_or(0, |next| next.seat.id));
             if let Some(next) = next {
                 next.seat.leads.notify_one();
@@ -471,6 +483,15 @@ impl Driver {
 }
 
 impl Member {
+    /// Whether it can be without anything to do. `keyed`: callers do not share workers; then one that fails is given up as well
+    /// when its caller does not come back, and the one that lists is none of them.
+    fn may_idle(&self, keyed: bool) -> bool {
+        if !keyed {
+            return self.seat.is_ready();
+        }
+        self.seat.key.is_some() && !matches!(self.worker.state(), State::Starting { .. })
+    }
+
     /// Whether silence means nothing. A server that does one thing at a time cannot answer while it works, and its calls
     /// have a deadline of their own; but a process that is stopped does not work.
     fn has_an_excuse(&self) -> bool {

@@ -29,6 +29,7 @@ mod relay;
 mod replay;
 mod rounds;
 mod session;
+mod sharing;
 mod spec;
 mod tasks;
 pub mod transport;
@@ -38,5 +39,6 @@ mod watched;
 mod wire;
 
 pub use pool::PoolSize;
+pub use sharing::Sharing;
 pub use spec::{Effect, EraChoice, ToolFilter, TransportSpec, UpstreamSpec};
 pub use upstreams::Upstreams;

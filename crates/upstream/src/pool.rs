@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::session::Session;
+use crate::sharing::{Key, Sharing};
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,8 @@ const CLOSED: usize = usize::MAX / 2;
 pub(crate) struct Seat {
     /// Counted from 1 within its pool.
     pub(crate) id: u32,
+    /// Whose calls it takes, where not everybody shares it. Without a key it then only lists, and takes no calls.
+    pub(crate) key: Option<Key>,
     phase: ArcSwap<Phase>,
     in_flight: AtomicUsize,
     /// Something came from it since the driver looked last.
@@ -57,9 +60,10 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(id: u32) -> Self {
+    pub(crate) fn new(id: u32, key: Option<Key>) -> Self {
         Self {
             id,
+            key,
             phase: ArcSwap::from_pointee(Phase::Starting {
                 hopeful: true,
                 last: "".into(),
@@ -179,6 +183,9 @@ pub struct PoolSize {
     pub max: usize,
     /// A worker beyond `min` that had no call for this long is ended. Default 5 min.
     pub idle: Duration,
+    /// Whose calls may share a worker. Unless all may, one worker lists and takes no calls, each caller has one of its own as
+    /// long as it calls, and `max` (then at least 2) counts all of them.
+    pub per: Sharing,
 }
 
 impl Default for PoolSize {
@@ -187,6 +194,7 @@ impl Default for PoolSize {
             min: 1,
             max: 1,
             idle: Duration::from_secs(300),
+            per: Sharing::All,
         }
     }
 }
@@ -205,6 +213,8 @@ pub(crate) struct Pool {
     room: Option<Arc<Semaphore>>,
     /// A call wants a worker that is down, or one more.
     pub(crate) wanted: Notify,
+    /// Whose calls found no worker of their own since the driver looked last. Each is of a call that waits.
+    hungry: Mutex<Vec<Key>>,
 }
 
 /// What becomes of a call that wants a worker.
@@ -231,9 +241,11 @@ pub(crate) enum Patience {
 
 impl Pool {
     pub(crate) fn new(size: PoolSize, room: Option<Arc<Semaphore>>) -> Self {
+        let shared = size.per == Sharing::All;
         Self {
             size: PoolSize {
-                max: size.max.max(size.min),
+                min: if shared { size.min } else { 1 },
+                max: size.max.max(size.min).max(if shared { 1 } else { 2 }),
                 ..size
             },
             seats: ArcSwap::default(),
@@ -242,6 +254,7 @@ impl Pool {
             lead: AtomicU32::new(0),
             room,
             wanted: Notify::new(),
+            hungry: Mutex::default(),
         }
     }
 
@@ -297,21 +310,28 @@ impl Pool {
 
     /// A worker for a call: an idle one; or a new one, if there may be more; or the one with the fewest calls. `lost`: a
     /// session that is of no use any more, whatever its phase says. The error is why there is none, and when to retry.
+    /// `key`: whose call it is, where callers do not share workers.
     pub(crate) async fn lease(
         self: &Arc<Self>,
         patience: Patience,
         lost: Option<&Arc<Session>>,
+        key: Option<&Key>,
     ) -> Result<Lease, (Arc<str>, Option<Instant>)> {
-        if let Pick::Take(seat, session) = self.pick(patience, lost) {
+        if let Pick::Take(seat, session) = self.pick(patience, lost, key) {
             return Ok(self.lend(seat, session));
         }
         let mut changed = self.changed.subscribe();
         let _waiting = Waiting::new(&self.waiting);
         loop {
             changed.mark_unchanged();
-            match self.pick(patience, lost) {
+            match self.pick(patience, lost, key) {
                 Pick::Take(seat, session) => return Ok(self.lend(seat, session)),
-                Pick::Wait => self.wanted.notify_one(),
+                Pick::Wait => {
+                    if let Some(key) = key {
+                        self.want(key);
+                    }
+                    self.wanted.notify_one();
+                }
                 Pick::Down { reason, retry_at } => {
                     if retry_at.is_some_and(|at| at <= Instant::now()) {
                         self.wanted.notify_one();
@@ -331,14 +351,26 @@ impl Pool {
         }
     }
 
-    fn pick(&self, patience: Patience, lost: Option<&Arc<Session>>) -> Pick {
+    fn want(&self, key: &Key) {
+        let mut hungry = self.hungry.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hungry.contains(key) {
+            hungry.push(Arc::clone(key));
+        }
+    }
+
+    /// Whose calls wait and had no worker when they looked last. Who is not helped says so again at the next change.
+    pub(crate) fn take_hungry(&self) -> Vec<Key> {
+        std::mem::take(&mut *self.hungry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn pick(&self, patience: Patience, lost: Option<&Arc<Session>>, key: Option<&Key>) -> Pick {
         let seats = self.seats.load();
         let mut best: Option<(usize, &Arc<Seat>, Arc<Session>)> = None;
         let (mut starting, mut down) = (false, None);
         for seat in seats.iter() {
             let calls = seat.in_flight.load(Ordering::Acquire);
             match &**seat.phase.load() {
-                _ if calls >= CLOSED => {}
+                _ if calls >= CLOSED || seat.key.as_ref() != key => {}
                 Phase::Ready(session) if lost.is_some_and(|lost| Arc::ptr_eq(lost, session)) => {
                     // Its end is about to be noticed.
                     starting |= matches!(patience, Patience::Restart);
@@ -370,7 +402,10 @@ impl Pool {
                 _ => Pick::Wait,
             };
         };
-        let share = self.is_one() || calls > 0 && !starting && !self.can_grow(seats.len(), down.is_some());
+        // The caller's own worker takes all its calls.
+        let share = self.is_one()
+            || key.is_some()
+            || calls > 0 && !starting && !self.can_grow(seats.len(), down.is_some());
         if seat.enter(!share) {
             return Pick::Take(Arc::clone(seat), session);
         }

@@ -165,9 +165,10 @@ impl Upstream {
             return Box::pin(self.about_task(cx)).await;
         }
         let pass = self.enter()?;
+        let key = self.spec.pool.per.key(cx.principal);
         let lease = self
             .pool
-            .lease(Patience::Start, None)
+            .lease(Patience::Start, None, key.as_ref())
             .await
             .map_err(|(why, at)| self.down(&why, at))?;
         let answer = self.ask(&lease, cx, pass).await;
@@ -226,7 +227,9 @@ impl Upstream {
         error: CallError,
         lost: &Arc<Session>,
     ) -> Result<Reply, CallError> {
-        let lease = timeout(REPLAY_WAIT, self.pool.lease(Patience::Restart, Some(lost))).await;
+        let key = self.spec.pool.per.key(cx.principal);
+        let lease = self.pool.lease(Patience::Restart, Some(lost), key.as_ref());
+        let lease = timeout(REPLAY_WAIT, lease).await;
         let (Ok(Ok(lease)), Ok(pass)) = (lease, self.enter()) else {
             return Err(error);
         };

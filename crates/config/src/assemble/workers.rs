@@ -2,15 +2,44 @@
 
 use super::{count, no_effect};
 use crate::fields::{Checked, Fields, Value};
-use crate::model::{Config, Effect, PoolSettings, ResourceLimits, Transport};
+use crate::model::{Config, Effect, PoolSettings, ResourceLimits, Sharing, Transport};
 use crate::problem::{Problem, Problems};
 use crate::source::Span;
+
+/// Most workers of a server that has one for each caller, where `max` does not say.
+const PER_CALLER: usize = 16;
 
 pub(super) fn pool(mut fields: Fields, problems: &mut Problems) -> PoolSettings {
     let default = PoolSettings::default();
     let min = count(fields.number("min"), default.min);
     let given = fields.number("max");
-    let max = count(given, min);
+    let per = match fields.word("per") {
+        Some("tenant") => Sharing::Tenant,
+        Some(_) => Sharing::Principal,
+        None => Sharing::All,
+    };
+    let shared = per == Sharing::All;
+    let max = count(given, if shared { min } else { PER_CALLER });
+    if !shared && min > 1 {
+        let why = "with `per`, workers are kept for callers that come";
+        let span = fields.span("min").unwrap_or_default();
+        problems.push(no_effect(span, &fields.path, "min", why).hint("remove it"));
+    }
+    if !shared
+        && max < 2
+        && let Some(span) = fields.span("max")
+    {
+        problems.push(
+            Problem::new(
+                span,
+                "max",
+                "with `per`, one worker lists and takes no calls, so 1 leaves none for callers",
+            )
+            .inside(&fields.path)
+            .expected("at least 2")
+            .hint("raise it"),
+        );
+    }
     if max < min
         && let Some(span) = fields.span("max")
     {
@@ -30,6 +59,7 @@ pub(super) fn pool(mut fields: Fields, problems: &mut Problems) -> PoolSettings 
         min,
         max: max.max(min),
         idle: fields.duration("idle").unwrap_or(default.idle),
+        per,
     }
 }
 

@@ -7,10 +7,24 @@ use std::time::Duration;
 pub struct PoolSettings {
     /// Kept running; 1 to 64, default 1.
     pub min: usize,
-    /// Most; `min` to 64, default `min`.
+    /// Most; `min` to 256, default `min`; with `per` at least 2, default 16.
     pub max: usize,
     /// Idle time after which one beyond `min` is ended; default 5 min.
     pub idle: Duration,
+    /// Whose calls may share a worker.
+    pub per: Sharing,
+}
+
+/// `per`: whose calls may share a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// Everybody's.
+    #[default]
+    All,
+    /// Those of one tenant.
+    Tenant,
+    /// Those of one principal.
+    Principal,
 }
 
 impl Default for PoolSettings {
@@ -19,6 +33,7 @@ impl Default for PoolSettings {
             min: 1,
             max: 1,
             idle: Duration::from_secs(300),
+            per: Sharing::All,
         }
     }
 }

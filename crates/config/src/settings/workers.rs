@@ -15,16 +15,24 @@ pub(super) static POOL: Object = Object {
         ),
         field(
             "max",
-            Kind::Count { min: 1, max: 64 },
-            Words("`min`"),
+            Kind::Count { min: 1, max: 256 },
+            Words("`min`; with `per` 16"),
             "Most workers. A call that finds all of them busy starts one more, up to here; beyond, calls share the least \
-             busy one. At least `min`.",
+             busy one. At least `min`. With `per`, the one that lists counts, and beyond it a caller gets the place of the \
+             one that has not called for longest, or waits while all have calls.",
         ),
         field(
             "idle",
             duration(SECOND, 7 * DAY),
             Value("5m"),
             "A worker beyond `min` that had no call for this long is ended.",
+        ),
+        field(
+            "per",
+            Kind::Choice(&[word("tenant"), word("principal")]),
+            Words("everybody shares them"),
+            "For servers that keep something of their caller: each tenant, or each principal of a tenant, has a worker of its own, \
+             started at its first call and never used for another caller's. One more worker lists tools and takes no calls.",
         ),
     ],
     later: &[],

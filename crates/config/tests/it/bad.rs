@@ -861,10 +861,28 @@ fn pools_and_limits_of_processes() {
             "0",
         ),
         (
-            "servers: { a: { command: x, pool: { max: 65 } } }",
+            "servers: { a: { command: x, pool: { max: 257 } } }",
             "1:42",
             "servers.a.pool.max",
-            "65",
+            "257",
+        ),
+        (
+            "servers: { a: { command: x, pool: { per: tenant, max: 1 } } }",
+            "1:50",
+            "servers.a.pool.max",
+            "leaves none for callers",
+        ),
+        (
+            "servers: { a: { command: x, pool: { min: 2, per: principal } } }",
+            "1:37",
+            "servers.a.pool.min",
+            "no effect here",
+        ),
+        (
+            "servers: { a: { command: x, pool: { per: user } } }",
+            "1:42",
+            "servers.a.pool.per",
+            "user",
         ),
         (
             "servers: { a: { command: x, pool: { min: 3, max: 2 } } }",

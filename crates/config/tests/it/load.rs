@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ferromcp_config::{
     Command, Config, Effect, Endpoint, Era, LogFormat, LogLevel, OnUnlocked, PoolSettings, ResourceLimits,
-    Transport, parse_listen_addr,
+    Sharing, Transport, parse_listen_addr,
 };
 
 use crate::{good, load, load_in};
@@ -391,14 +391,16 @@ servers:
     limits: { memory: 256MiB, cpu_time: 1h, open_files: 64, processes: 100 }
     tools: { effects: { get: read_only, put: idempotent, send: effects } }
   remote: { url: "http://localhost/mcp", pool: { min: 60 } }
+  own: { command: x, pool: { per: principal } }
+  theirs: { command: x, pool: { per: tenant, max: 200, idle: 1m } }
 "#,
     );
     assert_eq!(
         (config.supervisor.max_workers, config.supervisor.heartbeat),
         (7, None)
     );
-    let [plain, many, remote] = &config.servers[..] else {
-        panic!("three")
+    let [plain, many, remote, own, theirs] = &config.servers[..] else {
+        panic!("five")
     };
     assert_eq!(plain.pool, PoolSettings::default());
     assert_eq!(
@@ -411,6 +413,8 @@ servers:
     );
     // Sessions are no processes, so they do not count.
     assert_eq!((remote.pool.min, remote.pool.max), (60, 60));
+    assert_eq!((own.pool.per, own.pool.max), (Sharing::Principal, 16));
+    assert_eq!((theirs.pool.per, theirs.pool.max), (Sharing::Tenant, 200));
     let effects = [
         ("get", Effect::ReadOnly),
         ("put", Effect::Idempotent),

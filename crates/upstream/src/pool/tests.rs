@@ -12,7 +12,7 @@ fn pool(max: usize, seats: u32) -> Arc<Pool> {
         ..PoolSize::default()
     };
     let pool = Pool::new(size, Some(Arc::new(Semaphore::new(1))));
-    pool.set_seats((1..=seats).map(|id| Arc::new(Seat::new(id))).collect());
+    pool.set_seats((1..=seats).map(|id| Arc::new(Seat::new(id, None))).collect());
     Arc::new(pool)
 }
 
@@ -36,10 +36,12 @@ fn starting(pool: &Pool, seat: usize, hopeful: bool) {
 #[tokio::test]
 async fn a_call_waits_for_a_first_start_and_not_for_a_hopeless_one() {
     let pool = pool(1, 1);
-    assert!(matches!(pool.pick(Patience::Start, None), Pick::Wait));
+    assert!(matches!(pool.pick(Patience::Start, None, None), Pick::Wait));
     starting(&pool, 0, false);
-    assert!(matches!(pool.pick(Patience::Start, None), Pick::Down { reason, .. } if &*reason == "it broke"));
-    assert!(matches!(pool.pick(Patience::Restart, None), Pick::Wait));
+    assert!(
+        matches!(pool.pick(Patience::Start, None, None), Pick::Down { reason, .. } if &*reason == "it broke")
+    );
+    assert!(matches!(pool.pick(Patience::Restart, None, None), Pick::Wait));
 }
 
 #[tokio::test]
@@ -48,12 +50,12 @@ async fn what_is_down_says_why_unless_the_caller_waits_for_its_return() {
     let soon = Instant::now() + Duration::from_secs(1);
     down(&pool, 0, Some(soon));
     assert!(
-        matches!(pool.pick(Patience::Start, None), Pick::Down { retry_at, .. } if retry_at == Some(soon))
+        matches!(pool.pick(Patience::Start, None, None), Pick::Down { retry_at, .. } if retry_at == Some(soon))
     );
-    assert!(matches!(pool.pick(Patience::Restart, None), Pick::Wait));
+    assert!(matches!(pool.pick(Patience::Restart, None, None), Pick::Wait));
     down(&pool, 0, None);
     assert!(matches!(
-        pool.pick(Patience::Restart, None),
+        pool.pick(Patience::Restart, None, None),
         Pick::Down { retry_at: None, .. }
     ));
 }
@@ -62,7 +64,7 @@ async fn what_is_down_says_why_unless_the_caller_waits_for_its_return() {
 async fn one_that_starts_is_hope_beside_one_that_is_down() {
     let pool = pool(2, 2);
     down(&pool, 0, Some(Instant::now()));
-    assert!(matches!(pool.pick(Patience::Start, None), Pick::Wait));
+    assert!(matches!(pool.pick(Patience::Start, None, None), Pick::Wait));
 }
 
 #[tokio::test]
@@ -81,7 +83,7 @@ async fn there_is_room_for_more_below_the_maximum_unless_something_is_wrong() {
 
 #[tokio::test]
 async fn a_seat_with_a_call_cannot_be_closed_and_a_closed_one_takes_no_call() {
-    let seat = Seat::new(1);
+    let seat = Seat::new(1, None);
     assert!(
         seat.idle_at(Duration::ZERO)
             .is_some_and(|at| at <= Instant::now())
@@ -93,7 +95,7 @@ async fn a_seat_with_a_call_cannot_be_closed_and_a_closed_one_takes_no_call() {
         (seat.in_flight(), seat.close(), seat.idle_at(Duration::ZERO)),
         (2, false, None)
     );
-    let seat = Seat::new(2);
+    let seat = Seat::new(2, None);
     assert!(seat.close());
     assert!(!seat.enter(true) && !seat.enter(false));
     assert_eq!(seat.in_flight(), 0);

@@ -5,6 +5,7 @@ mod events;
 mod http;
 mod oauth;
 mod peer;
+mod per_caller;
 mod pools;
 mod relay;
 mod rig;

@@ -13,7 +13,7 @@ use crate::rig::{Rig, python, spec};
 use crate::server::{Conn, serve};
 use crate::soon;
 
-fn serial(name: &str, min: usize, max: usize) -> UpstreamSpec {
+pub(crate) fn serial(name: &str, min: usize, max: usize) -> UpstreamSpec {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers/serial.py");
     let child = ChildSpec::new(name, "python3").args(["-S", "-E", "-u", script]);
     UpstreamSpec {
@@ -46,7 +46,7 @@ impl Rig {
             .collect()
     }
 
-    fn pids(&self, name: &str) -> Vec<u32> {
+    pub(crate) fn pids(&self, name: &str) -> Vec<u32> {
         self.health(name)
             .workers
             .iter()
@@ -54,7 +54,7 @@ impl Rig {
             .collect()
     }
 
-    async fn until_workers(&self, name: &str, ready: usize) {
+    pub(crate) async fn until_workers(&self, name: &str, ready: usize) {
         self.until(|rig| rig.pids(name).len() == ready && rig.states(name).len() == ready)
             .await;
     }
@@ -83,11 +83,11 @@ impl Rig {
     }
 }
 
-fn release(directory: &Path, mark: &str) {
+pub(crate) fn release(directory: &Path, mark: &str) {
     std::fs::write(directory.join(format!("{mark}-until")), "").unwrap();
 }
 
-fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let done = std::process::Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
         .status();
