@@ -1,4 +1,5 @@
-//! Other people's servers behind the gateway: official npm servers over stdio and HTTP, one from PyPI.
+//! Other people's servers behind the gateway: official ones in TypeScript from npm, over stdio and HTTP, and in Python from
+//! PyPI.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,9 +21,13 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        let directory = directory_with("hello.txt", "kept here");
+        let mut git = Command::new("git");
+        git.args(["init", "--quiet"]).arg(directory.path());
+        assert!(git.status().expect("git is installed").success());
         Self {
             peers: Peers::find(),
-            directory: directory_with("hello.txt", "kept here"),
+            directory,
         }
     }
 
@@ -54,6 +59,11 @@ impl Rig {
             "everything" => self.node(name, "server-everything", &["stdio"]),
             "filesystem" => self.node(name, "server-filesystem", &[directory]),
             "memory" => self.node(name, "server-memory", &[]),
+            "thinking" => self.node(name, "server-sequential-thinking", &[]),
+            "git" => json!({
+                "command": self.peers.python, "args": ["-m", "mcp_server_git", "--repository", directory],
+                "env": { "TEST_MARK": self.mark_value(name) },
+            }),
             "time" => json!({
                 "command": self.peers.python, "args": ["-m", "mcp_server_time", "--local-timezone", "UTC"],
                 "env": { "TEST_MARK": self.mark_value(name) },
@@ -71,6 +81,16 @@ impl Rig {
                 ("read_text_file", json!({ "path": path }), "kept here")
             }
             "memory" => ("read_graph", json!({}), "entities"),
+            "thinking" => {
+                let thought = json!({
+                    "thought": "first", "thoughtNumber": 1, "totalThoughts": 3, "nextThoughtNeeded": true,
+                });
+                ("sequentialthinking", thought, "\"totalThoughts\": 3")
+            }
+            "git" => {
+                let path = self.directory.path();
+                ("git_status", json!({ "repo_path": path }), "hello.txt")
+            }
             "time" => {
                 let arguments =
                     json!({ "source_timezone": "UTC", "time": "12:00", "target_timezone": "Asia/Tokyo" });
@@ -137,8 +157,16 @@ fn all_tools(mut page: impl FnMut(Value) -> Value) -> Vec<String> {
 #[test]
 fn every_server_through_every_door() {
     let rig = Rig::new();
-    let local = ["everything", "filesystem", "memory", "time"];
-    let all = ["everything", "filesystem", "memory", "time", "remote"];
+    let local = ["everything", "filesystem", "memory", "thinking", "time", "git"];
+    let all = [
+        "everything",
+        "filesystem",
+        "memory",
+        "thinking",
+        "time",
+        "git",
+        "remote",
+    ];
     let (_remote, remote) = rig.remote();
     let mut servers: Vec<_> = local.iter().map(|name| (*name, rig.server(name))).collect();
     servers.push(("remote", remote));
@@ -203,7 +231,15 @@ fn every_server_through_every_door() {
 fn every_server_from_the_command_line() {
     let rig = Rig::new();
     let (_remote, remote) = rig.remote();
-    for name in ["everything", "filesystem", "memory", "time", "remote"] {
+    for name in [
+        "everything",
+        "filesystem",
+        "memory",
+        "thinking",
+        "time",
+        "git",
+        "remote",
+    ] {
         let server = if name == "remote" {
             remote.clone()
         } else {

@@ -26,7 +26,7 @@ scenarios that apply). Warnings are failures. Known failures stand in tests/conf
 
 --url tests a server that runs already, in place of the fixture. --through puts the gateway in front of the fixture,
 which it speaks to in one era over one transport: legacy-stdio, legacy-http, modern-stdio, modern-http, or all of
-them; what the protocol makes impossible stands in tests/conformance/through-legacy.yml and through-modern.yml.
+them; short runs a few scenarios each way, as `cargo xtask test` does; what the protocol makes impossible stands in tests/conformance/through-legacy.yml and through-modern.yml.
 --client runs the client suites of the same names instead, against our upstream client (cargo run -p ferromcp-upstream
 --example conformance-client).
 --release builds the fixture with optimisation;
@@ -67,6 +67,16 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
+    /// One scenario against a server that runs.
+    pub(crate) fn one(suite: &str, scenario: &str, url: &str) -> Self {
+        Self {
+            suite: Some(suite.to_owned()),
+            scenario: Some(scenario.to_owned()),
+            url: Some(url.to_owned()),
+            ..Self::default()
+        }
+    }
+
     fn side(&self) -> Side {
         if self.client { Side::Client } else { Side::Server }
     }
@@ -143,7 +153,7 @@ fn build_program(selection: &Selection) -> Outcome {
     crate::process::run(&mut build)
 }
 
-/// The suites of both sides.
+/// The suites of both sides, and a few scenarios through the gateway.
 pub(crate) fn everything(tools: &Tools) -> Result<Vec<Suite>, String> {
     let mut all = suites(tools, &Selection::default())?;
     let client = Selection {
@@ -151,6 +161,7 @@ pub(crate) fn everything(tools: &Tools) -> Result<Vec<Suite>, String> {
         ..Selection::default()
     };
     all.extend(suites(tools, &client)?);
+    all.extend(through::short(tools)?);
     Ok(all)
 }
 
@@ -162,6 +173,9 @@ fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>, String> {
     if selection.url.is_some() {
         return Err("--through and --url exclude each other".to_owned());
     }
+    if wanted == "short" {
+        return through::short(tools);
+    }
     let mut suites = Vec::new();
     for way in through::WAYS
         .iter()
@@ -171,12 +185,12 @@ fn suites(tools: &Tools, selection: &Selection) -> Result<Vec<Suite>, String> {
     }
     if suites.is_empty() {
         let names: Vec<_> = through::WAYS.iter().map(|way| way.name).collect();
-        return Err(format!("no way `{wanted}`: {}, all", names.join(", ")));
+        return Err(format!("no way `{wanted}`: {}, all, short", names.join(", ")));
     }
     Ok(suites)
 }
 
-fn suites_of(
+pub(crate) fn suites_of(
     tools: &Tools,
     selection: &Selection,
     file: &str,
@@ -326,7 +340,7 @@ impl Fixture {
         })
     }
 
-    fn stop(mut self, suite: &mut Suite) {
+    pub(crate) fn stop(mut self, suite: &mut Suite) {
         let behind = self.behind.take();
         self.stop_this(suite);
         if let Some(behind) = behind {

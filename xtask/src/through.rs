@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::conformance::Fixture;
-use crate::peers::{START_LIMIT, tail_of};
+use crate::conformance::{self, Fixture, Selection};
+use crate::peers::{START_LIMIT, Tools, tail_of};
 use crate::process::{Running, free_address};
+use crate::report::Suite;
+use crate::workspace;
 
 /// One way from the gateway to the fixture. The suites speak both eras to the gateway, so these are all four directions.
 pub(crate) struct Way {
@@ -47,6 +49,42 @@ pub(crate) const WAYS: [Way; 4] = [
         "tests/conformance/through-modern.yml",
     ),
 ];
+
+/// What goes through in the short run: something of everything that is translated on the way.
+const SHORT: [(&str, &str); 10] = [
+    ("2025-11-25", "tools-call-mixed-content"),
+    ("2025-11-25", "tools-call-with-progress"),
+    ("2025-11-25", "tools-call-sampling"),
+    ("2025-11-25", "tools-call-elicitation"),
+    ("2025-11-25", "resources-subscribe"),
+    ("2026-07-28", "tools-call-error"),
+    ("2026-07-28", "resources-templates-read"),
+    ("2026-07-28", "prompts-get-with-args"),
+    ("2026-07-28", "completion-complete"),
+    ("2026-07-28", "input-required-result-multi-round"),
+];
+
+/// A few scenarios each way, in about a minute.
+pub(crate) fn short(tools: &Tools) -> Result<Vec<Suite>, String> {
+    let target = workspace::target_directory()?;
+    let mut all = Vec::new();
+    for way in &WAYS {
+        let started = Instant::now();
+        let fixture = start(&target, false, way)?;
+        let mut whole = Suite::new(format!("conformance, short, through {}", way.name));
+        for (suite, scenario) in SHORT {
+            let one = Selection::one(suite, scenario, &fixture.url);
+            for part in conformance::suites_of(tools, &one, way.expected, Some(way))? {
+                whole.passed += part.passed;
+                whole.failures.extend(part.failures);
+            }
+        }
+        fixture.stop(&mut whole);
+        whole.took = started.elapsed();
+        all.push(whole);
+    }
+    Ok(all)
+}
 
 const fn way(name: &'static str, era: &'static str, http: bool, expected: &'static str) -> Way {
     Way {

@@ -9,7 +9,9 @@ mod load;
 mod remote;
 mod report;
 mod rig;
+mod secure;
 mod server;
+mod stop;
 
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,7 @@ pub(crate) fn run(args: &Faults) -> Result<(), Failure> {
         now.map_or(1, |time| time.as_nanos() as u64 % 1_000_000)
     });
     let broken = |error: std::io::Error| Failure::other("cannot run the faults", error);
+    stop::listen().map_err(broken)?;
     let mut report = Report::new(seed, args.cycles);
     let mut rig = Rig::start(seed).map_err(broken)?;
     let mut random = Random(seed);
@@ -62,6 +65,8 @@ pub(crate) fn run(args: &Faults) -> Result<(), Failure> {
         }
     }
     rig.finish(&mut report).map_err(broken)?;
+    drop(rig);
+    stop::check().map_err(broken)?;
     println!("{}", if args.json { report.json() } else { report.text() });
     if report.passed() {
         Ok(())
@@ -87,8 +92,16 @@ impl Random {
     }
 }
 
-/// Waits until `look` finds something; `None` after [`PATIENCE`].
+/// Waits until `look` finds something; `None` after [`PATIENCE`], or when this command is to end.
 fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    eventually_now(|| match stop::is_wanted() {
+        true => Some(None),
+        false => look().map(Some),
+    })?
+}
+
+/// The same, also when this command is to end.
+fn eventually_now<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let since = Instant::now();
     loop {
         if let Some(found) = look() {

@@ -23,6 +23,9 @@ use crate::{spawn, stderr};
 /// left the group still holds it.
 const STDERR_DRAIN: Duration = Duration::from_millis(250);
 
+/// The same before those who wait for answers are told of the exit.
+const STDERR_LAG: Duration = Duration::from_millis(20);
+
 /// Looks for processes that left the group; two milliseconds apart if there are any.
 const SWEEPS: u32 = 500;
 
@@ -81,6 +84,7 @@ pub struct ExitWatch {
     name: Arc<str>,
     started: Instant,
     rx: watch::Receiver<Option<Arc<Exit>>>,
+    died: watch::Receiver<Option<Arc<Exit>>>,
 }
 
 impl ExitWatch {
@@ -92,7 +96,17 @@ impl ExitWatch {
 
     /// Waits for the end. Afterwards the process is reaped and its group is gone.
     pub async fn wait(&self) -> Arc<Exit> {
-        let mut rx = self.rx.clone();
+        self.told(&self.rx).await
+    }
+
+    /// Waits until the process itself is reaped and its group killed. What left the group may still run, and stderr may
+    /// have more lines: [`Self::wait`] waits for that. For those who only want to know that no answer will come.
+    pub async fn died(&self) -> Arc<Exit> {
+        self.told(&self.died).await
+    }
+
+    async fn told(&self, rx: &watch::Receiver<Option<Arc<Exit>>>) -> Arc<Exit> {
+        let mut rx = rx.clone();
         let exit = rx
             .wait_for(Option::is_some)
             .await
@@ -151,11 +165,13 @@ impl Child {
         let (wish, wishes) = watch::channel(Wish::Run);
         let (closing, closed) = watch::channel(false);
         let (exit_tx, exit_rx) = watch::channel(None);
+        let (died_tx, died_rx) = watch::channel(None);
         let (stdin, writer) = stdin::queue(sink, spec.limits.queue_messages, spec.limits.queue_bytes, closed);
         let exit = ExitWatch {
             name: Arc::clone(&name),
             started: Instant::now(),
             rx: exit_rx,
+            died: died_rx,
         };
         let tail = stderr::Tail::default();
         let monitor = Monitor {
@@ -174,7 +190,7 @@ impl Child {
             closing,
             tail,
         };
-        tokio::spawn(monitor.run(exit_tx));
+        tokio::spawn(monitor.run(died_tx, exit_tx));
         Ok(Self {
             pid,
             wish,
@@ -257,22 +273,31 @@ struct Monitor {
 }
 
 impl Monitor {
-    async fn run(mut self, exit: watch::Sender<Option<Arc<Exit>>>) {
+    async fn run(mut self, died: watch::Sender<Option<Arc<Exit>>>, exit: watch::Sender<Option<Arc<Exit>>>) {
         let requested = self.until_exit().await;
-        let status = self.group.end().await;
+        let status = self.group.reap().await;
         self.writer.abort();
-        if tokio::time::timeout(STDERR_DRAIN, &mut self.stderr)
-            .await
-            .is_err()
-        {
-            self.stderr.abort();
-        }
-        let end = Arc::new(Exit {
-            name: self.name,
+        let quiet = tokio::time::timeout(STDERR_LAG, &mut self.stderr).await.is_ok();
+        let end = Exit {
+            name: Arc::clone(&self.name),
             kind: status.map_or(ExitKind::Unknown, exit_kind),
             requested,
             uptime: self.started.elapsed(),
             stderr: self.tail.lines(),
+        };
+        // Calls need not wait for what follows: it looks at every process of the machine.
+        died.send_replace(Some(Arc::new(end.clone())));
+        self.group.sweep().await;
+        if !quiet
+            && tokio::time::timeout(STDERR_DRAIN, &mut self.stderr)
+                .await
+                .is_err()
+        {
+            self.stderr.abort();
+        }
+        let end = Arc::new(Exit {
+            stderr: self.tail.lines(),
+            ..end
         });
         tracing::debug!(target: "ferromcp::server", server = %end.name, "{end}");
         exit.send_replace(Some(end));
@@ -388,19 +413,22 @@ impl Group {
         let _ = rustix::process::kill_process_group(self.id, signal);
     }
 
-    /// After the leader's exit: ends the rest of the group and reaps the leader.
-    async fn end(&mut self) -> Option<ExitStatus> {
+    /// After the leader's exit: kills the rest of the group and reaps the leader.
+    async fn reap(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::KILL);
         self.forget();
         let status = self.process.wait().await.ok();
         self.reaped = true;
-        // What left the group, as daemons do.
+        status
+    }
+
+    /// Ends what left the group, as daemons do.
+    async fn sweep(&self) {
         let mark = self.mark.clone();
         let swept = tokio::task::spawn_blocking(move || leftovers::kill_all(&mark, &BTreeSet::new(), SWEEPS));
         if swept.await.is_ok_and(|clean| !clean) {
             tracing::warn!(target: "ferromcp::server", pid = self.id.as_raw_nonzero().get(), "processes that this child started cannot be ended");
         }
-        status
     }
 
     /// The group is being killed, and its id can be another's once the leader is reaped.

@@ -26,11 +26,13 @@ pub(super) enum Fault {
     RemoteFails,
     RemoteForgets,
     RemoteBreaks,
+    TlsUntrusted,
+    TlsBreaks,
     KillGateway,
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::KillChild,
         Self::KillWrapper,
         Self::KillGrandchild,
@@ -44,6 +46,8 @@ impl Fault {
         Self::RemoteFails,
         Self::RemoteForgets,
         Self::RemoteBreaks,
+        Self::TlsUntrusted,
+        Self::TlsBreaks,
         Self::KillGateway,
     ];
 
@@ -62,6 +66,8 @@ impl Fault {
             Self::RemoteFails => "a server at a URL answers 500",
             Self::RemoteForgets => "a server at a URL forgets the session",
             Self::RemoteBreaks => "a server at a URL cuts answers off",
+            Self::TlsUntrusted => "a server at a URL shows a false certificate",
+            Self::TlsBreaks => "a server at a URL breaks TLS handshakes off",
             Self::KillGateway => "kill -9 the gateway",
         }
     }
@@ -71,6 +77,7 @@ impl Fault {
         match self {
             Self::KillWrapper | Self::KillGrandchild => "wrapped",
             Self::RemoteDown | Self::RemoteFails | Self::RemoteForgets | Self::RemoteBreaks => "remote",
+            Self::TlsUntrusted | Self::TlsBreaks => "secure",
             _ => "direct",
         }
     }
@@ -114,6 +121,8 @@ impl Rig {
             Fault::RemoteFails => self.mood_for(Mood::Failing, random),
             Fault::RemoteBreaks => self.mood_for(Mood::Breaking, random),
             Fault::RemoteForgets => self.remote.forget(),
+            Fault::TlsUntrusted => self.no_tls(Mood::Untrusted, fault, random, report),
+            Fault::TlsBreaks => self.no_tls(Mood::Silent, fault, random, report),
             Fault::KillGateway => self.kill_gateway(report)?,
         }
         Ok(())
@@ -123,6 +132,26 @@ impl Rig {
         self.remote.set_mood(mood);
         pause(Duration::from_millis(100 + random.next() % 400));
         self.remote.set_mood(Mood::Well);
+    }
+
+    /// For as long as the server is not who it should be, or says nothing, no call may get through, and each is refused at once.
+    fn no_tls(&self, mood: Mood, fault: Fault, random: &mut Random, report: &mut Report) {
+        self.secure.set_mood(mood);
+        self.secure.cut_off();
+        let mut client = Client::new(self.address());
+        let end = Instant::now() + Duration::from_millis(100 + random.next() % 400);
+        while Instant::now() < end {
+            let since = Instant::now();
+            let answer = client.call("secure__echo", &json!({ "n": 7 }));
+            let how = || format!("{}: {answer:?} after {:?}", fault.words(), since.elapsed());
+            match &answer {
+                Answer::Refused { .. } if since.elapsed() < Duration::from_secs(5) => {}
+                Answer::Text(_) => report.violated(Invariant::NoWrongAnswer, how()),
+                _ => report.violated(Invariant::FailsAtOnce, how()),
+            }
+            pause(Duration::from_millis(20));
+        }
+        self.secure.set_mood(Mood::Well);
     }
 
     /// Its answer, if there is one, is of no interest; whether the gateway survives it is.

@@ -20,7 +20,7 @@ mod tests;
 const CLIENTS: u64 = 4;
 
 /// Tools and how often they are called. Nothing is ever done to `calm`.
-const TOOLS: [&str; 10] = [
+const TOOLS: [&str; 11] = [
     "calm__echo",
     "calm__echo",
     "calm__slow",
@@ -31,6 +31,7 @@ const TOOLS: [&str; 10] = [
     "wrapped__record",
     "remote__echo",
     "remote__slow",
+    "secure__echo",
 ];
 
 #[derive(Debug, Default)]
@@ -84,9 +85,9 @@ impl Load {
     }
 
     /// Ends the load and reports what it found; `journal` has the numbers that `record` ran with.
-    pub(super) fn finish(self, journal: &Path, report: &mut Report) {
+    pub(super) fn finish(&mut self, journal: &Path, report: &mut Report) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        for client in self.clients {
+        for client in self.clients.drain(..) {
             let _ = client.join();
         }
         let found = std::mem::take(&mut *lock(&self.shared.found));

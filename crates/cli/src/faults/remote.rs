@@ -1,13 +1,13 @@
 //! A server over Streamable HTTP, in this process, that can be broken from outside.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::server;
+use super::{secure, server};
 
 /// What it does to calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub(super) enum Mood {
     Failing = 1,
     /// Closes the connection in the middle of the answer.
     Breaking = 2,
+    /// With TLS: shows a certificate that nobody trusts.
+    Untrusted = 3,
+    /// With TLS: closes the connection in the middle of the handshake.
+    Silent = 4,
 }
 
 #[derive(Debug)]
@@ -26,6 +30,7 @@ struct Shared {
     session: AtomicU64,
     /// Open connections, to be cut off. Closed ones are taken out when there are many.
     open: Mutex<Vec<TcpStream>>,
+    tls: Option<secure::Server>,
 }
 
 #[derive(Debug)]
@@ -36,7 +41,7 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn start() -> std::io::Result<Self> {
+    pub(super) fn start(tls: Option<secure::Server>) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let mut remote = Self {
             address: listener.local_addr()?,
@@ -44,6 +49,7 @@ impl Remote {
                 mood: AtomicUsize::new(Mood::Well as usize),
                 session: AtomicU64::new(1),
                 open: Mutex::default(),
+                tls,
             }),
             listening: None,
         };
@@ -96,6 +102,11 @@ impl Remote {
         self.listening = None;
         // The thread that accepts holds the listener until somebody comes.
         let _ = TcpStream::connect(self.address);
+        self.cut_off();
+    }
+
+    /// Ends all connections; new ones are taken as before.
+    pub(super) fn cut_off(&self) {
         let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in open.drain(..) {
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -111,16 +122,33 @@ impl Remote {
 
 fn serve(stream: TcpStream, shared: &Shared) {
     let _ = stream.set_nodelay(true);
+    let Ok(copy) = stream.try_clone() else { return };
+    let mood = shared.mood.load(Ordering::SeqCst);
+    match &shared.tls {
+        None => talk(stream, shared),
+        Some(_) if mood == Mood::Silent as usize => {
+            // The client has begun, and gets no answer.
+            let _ = (&stream).read(&mut [0; 64]);
+        }
+        Some(tls) => {
+            if let Some(stream) = tls.accept(stream, mood != Mood::Untrusted as usize) {
+                talk(stream, shared);
+            }
+        }
+    }
+    let _ = copy.shutdown(std::net::Shutdown::Both);
+}
+
+fn talk(stream: impl Read + Write, shared: &Shared) {
     let mut stream = BufReader::new(stream);
     while let Ok(Some((head, body))) = request(&mut stream) {
         if respond(stream.get_mut(), &head, &body, shared).is_err() {
             break;
         }
     }
-    let _ = stream.get_ref().shutdown(std::net::Shutdown::Both);
 }
 
-fn request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<(String, Vec<u8>)>> {
+fn request(stream: &mut BufReader<impl Read>) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut head = String::new();
     loop {
         let before = head.len();
@@ -141,7 +169,7 @@ fn request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<(String,
 }
 
 /// An error ends the connection.
-fn respond(stream: &mut TcpStream, head: &str, body: &[u8], shared: &Shared) -> std::io::Result<()> {
+fn respond(stream: &mut impl Write, head: &str, body: &[u8], shared: &Shared) -> std::io::Result<()> {
     let bare = |status: &str| format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let session = format!("s{}", shared.session.load(Ordering::SeqCst));
@@ -174,6 +202,7 @@ fn respond(stream: &mut TcpStream, head: &str, body: &[u8], shared: &Shared) -> 
         text.len()
     );
     stream.write_all(answer.as_bytes())?;
+    stream.flush()?;
     if cut {
         return Err(std::io::ErrorKind::ConnectionReset.into());
     }

@@ -14,7 +14,7 @@ use super::inject::{Fault, signal};
 use super::load::Load;
 use super::remote::Remote;
 use super::report::{Invariant, Report};
-use super::{Random, eventually, server};
+use super::{Random, eventually, eventually_now, secure, server, stop};
 
 /// Marks every process of the servers, whoever started it.
 const MARK: &str = "FERROMCP_FAULTS_MARK";
@@ -29,6 +29,8 @@ pub(super) struct Rig {
     directory: PathBuf,
     gateway: Gateway,
     pub(super) remote: Remote,
+    /// As `remote`, with TLS.
+    pub(super) secure: Remote,
     load: Load,
 }
 
@@ -41,8 +43,23 @@ struct Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        stop::forget(&self.process);
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+impl Drop for Rig {
+    /// Also when a fault could not be run, or somebody does not want to wait for the end. The watchdog of the gateway ends the
+    /// servers.
+    fn drop(&mut self) {
+        self.load.point_to(None);
+        stop::forget(&self.gateway.process);
+        let _ = self.gateway.process.kill();
+        let _ = self.gateway.process.wait();
+        let directory = self.directory.display().to_string();
+        eventually_now(|| marked(&directory).is_empty().then_some(()));
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -50,7 +67,9 @@ impl Rig {
     pub(super) fn start(seed: u64) -> std::io::Result<Self> {
         let directory = std::env::temp_dir().join(format!("ferromcp-faults-{}-{seed}", std::process::id()));
         std::fs::create_dir(&directory)?;
-        let remote = Remote::start()?;
+        let remote = Remote::start(None)?;
+        let secure = Remote::start(Some(secure::Server::new(&directory)?))?;
+        std::fs::write(directory.join("ca.pem"), secure::CA)?;
         let own = std::env::current_exe()?;
         let environment = json!({ MARK: directory, server::JOURNAL: directory.join("journal") });
         let pool = json!({ "min": 1, "max": 2 });
@@ -66,6 +85,9 @@ impl Rig {
                     "era": "legacy", "pool": pool,
                 },
                 "remote": { "url": format!("http://{}/mcp", remote.address), "era": "legacy" },
+                "secure": {
+                    "url": format!("https://{}/mcp", secure.address), "era": "legacy", "tls": { "ca": "${file:ca.pem}" },
+                },
             },
         });
         std::fs::write(directory.join("ferromcp.yaml"), config.to_string())?;
@@ -75,6 +97,7 @@ impl Rig {
             directory,
             gateway,
             remote,
+            secure,
             load,
         };
         rig.begin()?;
@@ -83,7 +106,7 @@ impl Rig {
 
     /// Waits until the gateway serves everything, and lets the load in.
     fn begin(&self) -> std::io::Result<()> {
-        for name in ["calm", "direct", "wrapped", "remote"] {
+        for name in ["calm", "direct", "wrapped", "remote", "secure"] {
             if self.until_called(name).is_none() {
                 return Err(std::io::Error::other(format!(
                     "the server `{name}` did not get ready"
@@ -106,6 +129,7 @@ impl Rig {
         report: &mut Report,
     ) -> std::io::Result<()> {
         self.inject(fault, random, report)?;
+        stop::check()?;
         let since = Instant::now();
         match self.until_called(fault.target()) {
             Some(()) => report.took("a server can be called again", since.elapsed()),
@@ -127,7 +151,7 @@ impl Rig {
             report.violated(Invariant::NoZombie, format!("after: {}", fault.words()));
         }
         self.gateway.sample();
-        Ok(())
+        stop::check()
     }
 
     fn until_called(&self, name: &str) -> Option<()> {
@@ -168,6 +192,7 @@ impl Rig {
         self.load.point_to(None);
         self.gateway.judge(report);
         let since = Instant::now();
+        stop::forget(&self.gateway.process);
         signal(self.gateway.process.id(), Signal::KILL);
         self.gateway.process.wait()?;
         self.assert_empty(Invariant::NoOrphan, "kill -9 of the gateway", report);
@@ -188,9 +213,10 @@ impl Rig {
     }
 
     /// Stops everything and looks once more.
-    pub(super) fn finish(mut self, report: &mut Report) -> std::io::Result<()> {
+    pub(super) fn finish(&mut self, report: &mut Report) -> std::io::Result<()> {
         self.load.point_to(None);
         self.gateway.judge(report);
+        stop::forget(&self.gateway.process);
         signal(self.gateway.process.id(), Signal::TERM);
         let process = &mut self.gateway.process;
         match eventually(|| process.try_wait().transpose()).transpose()? {
@@ -200,7 +226,7 @@ impl Rig {
         }
         self.assert_empty(Invariant::StopsCleanly, "the end", report);
         self.load.finish(&self.directory.join("journal"), report);
-        std::fs::remove_dir_all(&self.directory)
+        Ok(())
     }
 }
 
@@ -212,6 +238,7 @@ impl Gateway {
         for name in ["FERROMCP_CONFIG", "FERROMCP_LOG"] {
             command.env_remove(name);
         }
+        stop::check()?;
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -232,6 +259,7 @@ impl Gateway {
                 return Err(error);
             }
         };
+        stop::remember(&process);
         // It must not wait for somebody who reads what it says.
         std::thread::Builder::new().spawn(move || lines.for_each(drop))?;
         Ok(Self {

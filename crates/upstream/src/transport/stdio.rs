@@ -100,7 +100,7 @@ impl StdioTransport {
             return Ok(());
         }
         // Nobody reads, most likely because it has just died: the exit, known in a moment, says why.
-        let exit = timeout(EXIT_LAG, self.child.exit().wait()).await.ok();
+        let exit = timeout(EXIT_LAG, self.child.exit().died()).await.ok();
         Err(TransportError::Closed {
             name: Arc::clone(&self.name),
             exit,
@@ -150,7 +150,7 @@ impl StdioIncoming {
                         continue;
                     }
                     () = sleep_until(self.deaf_until.unwrap_or_else(Instant::now)), if self.deaf_until.is_some() => break,
-                    _ = self.exit.wait() => {
+                    _ = self.exit.died() => {
                         self.drain_until = Some(Instant::now() + DRAIN);
                         continue;
                     }
@@ -164,11 +164,11 @@ impl StdioIncoming {
             }
         }
         // The streams of a process that ends close a moment before it has ended.
-        if let Ok(exit) = timeout(CLOSE_LAG, self.exit.wait()).await {
+        if let Ok(exit) = timeout(CLOSE_LAG, self.exit.died()).await {
             return Incoming::End(End::Exited(exit));
         }
         if !ferromcp_supervisor::is_running(self.pid)
-            && let Ok(exit) = timeout(EXIT_LAG, self.exit.wait()).await
+            && let Ok(exit) = timeout(EXIT_LAG, self.exit.died()).await
         {
             return Incoming::End(End::Exited(exit));
         }

@@ -14,7 +14,7 @@ fn judged(answers: Vec<(&str, u64, Answer, bool)>, journal: &str) -> String {
     let file = directory.path().join("journal");
     std::fs::write(&file, journal).unwrap();
     let mut report = Report::new(1, 1);
-    let load = Load {
+    let mut load = Load {
         shared,
         clients: Vec::new(),
     };
