@@ -16,6 +16,7 @@ const CALL: Target = Target {
     program: Program::Ferromcp,
     shape: Shape::Rest,
     guards: Guards::On,
+    behind: None,
     rival: None,
 };
 

@@ -398,7 +398,8 @@ async fn reach(entry: &Entry, upstream: &Upstream) -> Result<Arc<Session>, Away>
     if let TransportSpec::Stdio(_) = upstream.spec.transport {
         return Err(Away::Ended);
     }
-    let lease = upstream.pool.lease(Patience::Start, None).await;
+    let key = upstream.spec.pool.per.key(&entry.owner);
+    let lease = upstream.pool.lease(Patience::Start, None, key.as_ref()).await;
     let lease = lease.map_err(|(why, at)| Away::Down(upstream.down(&why, at)))?;
     match lease.session.version.is_modern() {
         true => Ok(Arc::clone(&lease.session)),
