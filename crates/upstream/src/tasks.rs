@@ -113,7 +113,7 @@ impl Entry {
     }
 
     /// Notes what the server says of it, and gives that back as its owner sees it.
-    fn note(&self, shown: Shown) -> Result<Payload, CallError> {
+    fn note(&self, shown: &Shown) -> Result<Payload, CallError> {
         let payload = shown.payload(&self.id, self.tool.as_deref(), &self.session.name)?;
         let mut state = self.state();
         let lease = if shown.is_over() { state.lease.take() } else { None };
@@ -140,7 +140,7 @@ pub(crate) fn can_have(cx: &CallContext<'_>) -> bool {
 /// Whether a call that needs a task is followed to its end for its caller. One that speaks 2026-07-28 could have declared
 /// the extension, and is told so by the server's own error.
 pub(crate) fn is_followed(cx: &CallContext<'_>) -> bool {
-    !can_have(cx) && !(cx.call.version.is_modern() && matches!(cx.call.door, Door::Mcp | Door::Stdio))
+    !(can_have(cx) || cx.call.version.is_modern() && matches!(cx.call.door, Door::Mcp | Door::Stdio))
 }
 
 /// Whether the error says that the extension was not declared.
@@ -171,7 +171,7 @@ impl Book {
         self: &Arc<Self>,
         cx: &CallContext<'_>,
         lease: Lease,
-        made: Shown,
+        made: &Shown,
     ) -> Result<Reply, CallError> {
         let session = Arc::clone(&lease.session);
         let id = self.new_id()?;
@@ -275,7 +275,7 @@ impl Book {
         match session.task(cx, operation.method(), &entry.theirs, answers).await {
             Ok(result) if operation == Operation::GetTask => {
                 let shown = Shown::read(&self.server, &result)?;
-                entry.note(shown).map(Reply::Complete)
+                entry.note(&shown).map(Reply::Complete)
             }
             Ok(result) => Payload::relayed(result.into())
                 .map(Reply::Complete)

@@ -205,7 +205,7 @@ impl Upstream {
             Ok(Called::Over(reply)) => Ok(reply),
             // The worker stays taken.
             Ok(Called::Waits(halted)) => self.parking.park(cx, &self.spec.name, lease.again(), halted),
-            Ok(Called::Task(made)) => self.tasks.adopt(cx, lease.again(), *made),
+            Ok(Called::Task(made)) => self.tasks.adopt(cx, lease.again(), &made),
             Err(error) => Err(error),
         };
         pass.verdict = verdict(answer.as_ref().err());

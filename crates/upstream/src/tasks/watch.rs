@@ -88,7 +88,7 @@ impl Book {
             return true;
         }
         let over = shown.is_over();
-        match entry.note(shown) {
+        match entry.note(&shown) {
             Ok(payload) => self.tell(entry, payload.as_str()),
             Err(error) => {
                 tracing::debug!(target: "ferromcp::server", server = %self.server, %error, "a change of a task was not told");

@@ -52,6 +52,10 @@ pub(crate) struct OpenStream {
 type Posting = Pin<Box<dyn Future<Output = Result<HttpReply, TransportError>> + Send>>;
 
 /// How far a request came.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a call, and the large variant is the common one"
+)]
 enum Stage {
     /// The server has not begun to answer.
     Posting(Posting),
@@ -70,6 +74,10 @@ impl fmt::Debug for Stage {
 }
 
 /// What comes next of a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a call, and the large variant is the common one"
+)]
 enum Step {
     Reply(Result<HttpReply, TransportError>),
     Event(Option<Result<SseEvent, TransportError>>),
