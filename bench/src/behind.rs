@@ -106,7 +106,7 @@ fn command(behind: Behind, others: Option<usize>) -> Result<Vec<String>> {
     let mut words = Vec::new();
     match (behind, others) {
         (Behind::Burning(_), Some(core)) => {
-            words.extend(["taskset".into(), "-c".into(), format!("0-{core}")])
+            words.extend(["taskset".into(), "-c".into(), format!("0-{core}")]);
         }
         (_, Some(core)) => words.extend(["taskset".into(), "-c".into(), core.to_string()]),
         (_, None) => {}
