@@ -163,7 +163,7 @@ fn tasks_of_a_server_go_their_whole_way() {
 }
 
 /// Sends a request with parameters through one door.
-type Ask = dyn Fn(&str, Value) -> Value;
+type Ask<'a> = dyn Fn(&str, Value) -> Value + 'a;
 
 #[test]
 fn the_same_resource_of_two_servers_is_listed_twice_and_read_from_each() {
@@ -175,7 +175,7 @@ fn the_same_resource_of_two_servers_is_listed_twice_and_read_from_each() {
     let legacy = Legacy::open(door);
     let modern = |method: &str, params: Value| door.modern(method, params);
     let old = |method: &str, params: Value| legacy.request(method, params);
-    let doors: [&Ask; 2] = [&modern, &old];
+    let doors: [&Ask<'_>; 2] = [&modern, &old];
     for ask in doors {
         let listed = ask("resources/list", json!({}))["result"]["resources"].take();
         let uris: Vec<_> = listed
