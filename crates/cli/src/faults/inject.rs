@@ -134,7 +134,8 @@ impl Rig {
         self.remote.set_mood(Mood::Well);
     }
 
-    /// For as long as the server is not who it should be, or says nothing, no call may get through, and each is refused at once.
+    /// For as long as the server is not who it should be, or says nothing, no call may get through, and each is refused: after the
+    /// 5 s at most that a call which changes nothing waits for the server to come back.
     fn no_tls(&self, mood: Mood, fault: Fault, random: &mut Random, report: &mut Report) {
         self.secure.set_mood(mood);
         self.secure.cut_off();
@@ -145,7 +146,7 @@ impl Rig {
             let answer = client.call("secure__echo", &json!({ "n": 7 }));
             let how = || format!("{}: {answer:?} after {:?}", fault.words(), since.elapsed());
             match &answer {
-                Answer::Refused { .. } if since.elapsed() < Duration::from_secs(5) => {}
+                Answer::Refused { .. } if since.elapsed() < Duration::from_secs(10) => {}
                 Answer::Text(_) => report.violated(Invariant::NoWrongAnswer, how()),
                 _ => report.violated(Invariant::FailsAtOnce, how()),
             }
