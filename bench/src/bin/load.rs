@@ -75,7 +75,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
             "throughput" | "callgrind" | "idle" | "isolation" | "tenants" | "catalog" | "all" => {
-                arguments.mode = word
+                arguments.mode = word;
             }
             "--only" => arguments.only.push(value()?),
             "--rounds" => arguments.throughput.rounds = number(&value()?)?,
