@@ -107,6 +107,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     // What a Rust handler may do depends on its caller, not on the door.
     ("ask.unsupported", "crates/ferromcp/tests/facade/asking.rs", ""),
     ("tasks.max", "crates/ferromcp/tests/facade/tasks.rs", ""),
+    // Of tasks at an upstream server, whoever asked for them.
+    ("limit.tasks", "crates/upstream/tests/it/tasks.rs", ""),
 ];
 
 /// Rules that no table can have, with the reason.

@@ -408,6 +408,11 @@ impl<'a> Copied<'a> {
         self.word(16)
     }
 
+    /// When the call ended, in microseconds since 1970.
+    pub(crate) fn ended_us(&self) -> u64 {
+        self.time_us().saturating_add(self.latency_us())
+    }
+
     pub(crate) fn bytes_in(&self) -> u64 {
         self.word(24)
     }

@@ -35,7 +35,8 @@ pub(crate) struct Writer {
     clock: Arc<dyn Clock>,
     limits: LogLimits,
     batch: Batch,
-    spare: Vec<u8>,
+    /// By shard: an empty buffer, to be put in place of the one that fills.
+    spares: Vec<Vec<u8>>,
     /// By shard: how many records are in `log`.
     taken: Vec<u64>,
     /// Wall time at the start, and the monotonic time then: ages count from there.
@@ -70,7 +71,9 @@ impl Writer {
         let start = (text::micros(clock.wall()), clock.monotonic());
         Self {
             taken: vec![0; queue.shards()],
-            spare: Vec::with_capacity(queue.capacity()),
+            spares: (0..queue.shards())
+                .map(|_| Vec::with_capacity(queue.capacity()))
+                .collect(),
             queue,
             recent,
             log,
@@ -161,31 +164,38 @@ impl Writer {
             .is_none_or(|failing| self.now.monotonic >= failing.retry_at)
     }
 
-    /// Takes what waits; whether there was anything.
+    /// Takes what waits; whether there was anything. Records of different threads are put in the order in which their calls
+    /// ended.
     fn drain(&mut self) -> bool {
-        let mut dropped = 0;
-        let before = self.log.chain.seq;
-        let mut spare = std::mem::take(&mut self.spare);
-        for index in 0..self.queue.shards() {
+        if self.log.waiting() >= MAX_WAITING {
+            if self.may_try() {
+                self.commit();
+            }
             if self.log.waiting() >= MAX_WAITING {
-                if self.may_try() {
-                    self.commit();
-                }
-                if self.log.waiting() >= MAX_WAITING {
-                    break;
-                }
+                return false;
             }
-            let (taken, lost) = self.queue.take(index, &mut spare);
-            dropped += lost;
-            let mut rest = spare.as_slice();
-            while let Some((record, behind)) = Copied::split(rest) {
-                self.append(&record);
-                rest = behind;
-            }
-            self.taken[index] = taken;
-            spare.clear();
         }
-        self.spare = spare;
+        let before = self.log.chain.seq;
+        let mut dropped = 0;
+        let mut spares = std::mem::take(&mut self.spares);
+        for (index, spare) in spares.iter_mut().enumerate() {
+            let (taken, lost) = self.queue.take(index, spare);
+            dropped += lost;
+            self.taken[index] = taken;
+        }
+        let mut rests: Vec<&[u8]> = spares.iter().map(Vec::as_slice).collect();
+        loop {
+            rests.retain(|rest| !rest.is_empty());
+            let firsts = rests.iter().map(|rest| Copied::split(rest)).enumerate();
+            let next = firsts
+                .filter_map(|(at, first)| first.map(|(record, behind)| (at, record, behind)))
+                .min_by_key(|(_, record, _)| record.ended_us());
+            let Some((at, record, behind)) = next else { break };
+            self.append(&record);
+            rests[at] = behind;
+        }
+        spares.iter_mut().for_each(Vec::clear);
+        self.spares = spares;
         if dropped > 0 {
             tracing::warn!(dropped, "audit records found no room and are lost");
             self.own(LineKind::Dropped, dropped, "the queue was full");

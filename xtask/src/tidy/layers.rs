@@ -252,7 +252,7 @@ mod tests {
         ]);
         assert_eq!(found.len(), 5, "{found:?}");
         assert!(found[0].contains("no other crate of ours"));
-        assert!(found[1].contains("core, endpoint, protocol"));
+        assert!(found[1].contains("core, endpoint, limits, protocol, tls"));
         assert!(found[2].contains("must not know tokio"));
         assert!(found[3].contains("dev-dependencies"));
         assert!(found[4].contains("is in no layer"));

@@ -160,27 +160,27 @@ async fn parts_change_while_the_server_runs() {
     let gateway = server.into_gateway();
     let mut events = gateway.events();
     handle.add_tool(Tool::new("t", "", || async { "one" })).unwrap();
-    assert!(matches!(events.try_recv().unwrap(), Event::ToolsChanged));
+    assert!(matches!(events.recv().await.unwrap(), Event::ToolsChanged));
     handle
         .add_tool(Tool::new("t", "better", || async { "two" }))
         .unwrap();
-    assert!(matches!(events.try_recv().unwrap(), Event::ToolsChanged));
+    assert!(matches!(events.recv().await.unwrap(), Event::ToolsChanged));
     let client = Scripted::legacy();
     assert_eq!(text(&client.tool(&gateway, "t", json!({})).await.unwrap()), "two");
     assert!(handle.add_tool(Tool::new("not ok", "", || async { "" })).is_err());
     assert!(handle.remove_tool("t") && !handle.remove_tool("t"));
-    assert!(matches!(events.try_recv().unwrap(), Event::ToolsChanged));
+    assert!(matches!(events.recv().await.unwrap(), Event::ToolsChanged));
     assert!(
         events.try_recv().is_err(),
         "a change that changes nothing is not announced"
     );
     assert!(client.tool(&gateway, "t", json!({})).await.is_err());
     handle.add_prompt(Prompt::new("p", "", || async { "" })).unwrap();
-    assert!(matches!(events.try_recv().unwrap(), Event::PromptsChanged));
+    assert!(matches!(events.recv().await.unwrap(), Event::PromptsChanged));
     handle.add_resource(Resource::text("app://b", "b", "")).unwrap();
-    assert!(matches!(events.try_recv().unwrap(), Event::ResourcesChanged));
+    assert!(matches!(events.recv().await.unwrap(), Event::ResourcesChanged));
     handle.resource_updated("app://b");
-    assert!(matches!(events.try_recv().unwrap(), Event::ResourceUpdated { uri } if &*uri == "app://b"));
+    assert!(matches!(events.recv().await.unwrap(), Event::ResourceUpdated { uri } if &*uri == "app://b"));
     drop(gateway.watch("app://a"));
     assert_eq!(*watched.lock().unwrap(), ["app://a true", "app://a false"]);
 }

@@ -143,6 +143,8 @@ async fn both_are_listed_and_read() {
 #[tokio::test]
 async fn each_owner_tells_of_its_own() {
     let (gateway, a, b) = twins();
+    // What was published is merged, so that nobody is told of it later.
+    gateway.snapshot();
     let mut events = gateway.events();
     let watch = gateway.watch(ALIAS);
     assert_eq!(*b.watched.lock().unwrap(), [("x://r".to_owned(), true)]);
