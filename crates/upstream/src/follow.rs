@@ -68,6 +68,7 @@ impl Life<'_> {
             number: self.ear.number,
             level: Level::default(),
         });
+        let _ = self.ear.session.set(Arc::downgrade(&session));
         let lists = self.upstream.pool.lead() == 0;
         let mut stream = own_stream(&session);
         {

@@ -1,7 +1,7 @@
 //! What a server says without being asked: changes, progress, logs, and requests of its own.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use ferromcp_core::{CallContext, Gateway, LogMessage, Progress};
 use ferromcp_protocol::json::Object;
@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 
 use crate::ask::{self, Question};
 use crate::loose;
-use crate::tasks::Book;
+use crate::session::Session;
+use crate::tasks::{self, Book};
 
 /// Something that happened during a call, on its way to the caller.
 #[derive(Debug)]
@@ -125,6 +126,8 @@ pub(crate) struct Ear {
     pub(crate) gateway: Weak<Gateway>,
     pub(crate) changes: Changes,
     pub(crate) nonsense: Nonsense,
+    /// Set once the connection is open.
+    pub(crate) session: OnceLock<Weak<Session>>,
 }
 
 /// What the connection has to do about a message.
@@ -145,6 +148,22 @@ pub(crate) enum Heard {
 }
 
 impl Ear {
+    /// Deals with the result of a request that nobody waits for any more: if it is a new task, nobody wants that either.
+    pub(crate) fn answered_late(&self, result: &str) {
+        let Ok(object) = Object::parse(result) else { return };
+        let id = if object.get_str("resultType").as_deref() == Some("task") {
+            object.get_str("taskId")
+        } else {
+            // Revision 2025-11-25.
+            let task = object.get("task").and_then(|task| Object::parse(task).ok());
+            task.and_then(|task| task.get_str("taskId").map(|id| id.into_owned().into()))
+        };
+        let session = self.session.get().and_then(Weak::upgrade);
+        if let (Some(id), Some(session)) = (id, session) {
+            tasks::forget_at(session, (*id).into());
+        }
+    }
+
     /// Deals with a valid message that is no response.
     pub(crate) fn hear(&self, message: &Message<'_>) -> Heard {
         match message {

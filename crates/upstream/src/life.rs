@@ -2,8 +2,8 @@
 //! or is no longer wanted.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ferromcp_protocol::Era;
 use ferromcp_supervisor::worker::Generation;
@@ -98,6 +98,7 @@ async fn live(
         gateway: upstream.gateway.clone(),
         changes: Changes::default(),
         nonsense: Nonsense::default(),
+        session: OnceLock::new(),
     });
     let (link, opened) = match open(upstream, &ear, cancel).await {
         Ok(open) => open,

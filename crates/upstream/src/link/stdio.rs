@@ -324,7 +324,11 @@ impl Shared {
                         .map_err(Fault::Rpc),
                 );
             }
-            Owner::GaveUp => {}
+            Owner::GaveUp => {
+                if let Ok(result) = response.outcome {
+                    self.ear.answered_late(result);
+                }
+            }
             Owner::Nobody => self.nonsense(
                 "an answer to a request that is not open (asked never, or answered before)",
                 line,
