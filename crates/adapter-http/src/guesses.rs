@@ -5,10 +5,11 @@
 //! wait before what it shows is looked at. A key that was good from there a while ago is looked at all the same: many may
 //! sit behind one address, and one of them must not lock the others out.
 //!
-//! Memory is bounded and allocated once: a table of addresses that forgets the ones idle the longest, and one of marks of
+//! Memory is bounded and allocated when the first credential is shown: a table of addresses that forgets the ones idle the longest, and one of marks of
 //! what was good.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,8 @@ const LOG: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Guesses {
     rate: Rate,
-    addresses: Clients,
-    good: Box<[AtomicU64]>,
+    addresses: LazyLock<Clients>,
+    good: LazyLock<Box<[AtomicU64]>>,
     started: Instant,
     /// The time before which no address can be out of guesses; then a request need not look.
     calm_from: AtomicU64,
@@ -49,8 +50,8 @@ impl Guesses {
     pub(crate) fn new(rate: Rate) -> Self {
         Self {
             rate,
-            addresses: Clients::new(ADDRESSES),
-            good: (0..GOOD).map(|_| AtomicU64::new(0)).collect(),
+            addresses: LazyLock::new(|| Clients::new(ADDRESSES)),
+            good: LazyLock::new(|| (0..GOOD).map(|_| AtomicU64::new(0)).collect()),
             started: Instant::now(),
             calm_from: AtomicU64::new(0),
             log_from: AtomicU64::new(0),
