@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::client::{Connection, Until, drive};
 use crate::server::{Server, Start};
-use crate::target::{Guards, Program, Shape, Target, open_session, ping};
+use crate::target::{Guards, Program, Shape, guarded, open_session, ping};
 
 const STARTS: usize = 10;
 
@@ -51,14 +51,7 @@ pub async fn run(sessions: usize) -> Result<()> {
 
 /// From starting the process to the right answer of a tool call.
 async fn start_to_first_answer() -> Result<Duration> {
-    let call = Target {
-        name: "start",
-        program: Program::Ferromcp,
-        shape: Shape::Modern,
-        guards: Guards::Default,
-        rival: None,
-        behind: None,
-    };
+    let call = guarded("start", Shape::Modern, Guards::Default, None);
     let begin = Instant::now();
     let server = Server::spawn(Program::Ferromcp, &Start::default())?;
     loop {

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::client::{Connection, Marked};
 use crate::server::{Server, Site, Start, pin_ourselves};
 use crate::settings::FLOODER_RATE;
-use crate::target::{Guards, Program, Shape, Target};
+use crate::target::{Guards, Program, Shape, Target, guarded};
 use crate::throughput::{Options, median, percentile};
 
 /// The quiet tenant sends this many requests a second, over this many connections.
@@ -17,14 +17,7 @@ const QUIET_CONNECTIONS: u32 = 4;
 /// The flood, as a multiple of what the flooding tenant may send.
 const FLOOD_FACTOR: u32 = 100;
 
-const CALL: Target = Target {
-    name: "isolation",
-    program: Program::Ferromcp,
-    shape: Shape::Rest,
-    guards: Guards::On,
-    rival: None,
-    behind: None,
-};
+const CALL: Target = guarded("isolation", Shape::Rest, Guards::On, None);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flood {

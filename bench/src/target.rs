@@ -79,7 +79,12 @@ pub struct Target {
     pub behind: Option<Behind>,
 }
 
-const fn guarded(name: &'static str, shape: Shape, guards: Guards, rival: Option<&'static str>) -> Target {
+pub(crate) const fn guarded(
+    name: &'static str,
+    shape: Shape,
+    guards: Guards,
+    rival: Option<&'static str>,
+) -> Target {
     Target {
         name,
         program: Program::Ferromcp,

@@ -5,20 +5,14 @@ use std::time::Duration;
 use crate::Result;
 use crate::client::{Connection, Until, drive};
 use crate::server::{Server, Start};
-use crate::target::{Guards, Program, Shape, Target};
+use crate::target::{Guards, Program, Shape, Target, guarded};
+use crate::throughput::median;
 
 const COUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 const ROUNDS: usize = 3;
 const REQUESTS: u64 = 20_000;
 
-const CALL: Target = Target {
-    name: "tenants",
-    program: Program::Ferromcp,
-    shape: Shape::Rest,
-    guards: Guards::On,
-    behind: None,
-    rival: None,
-};
+const CALL: Target = guarded("tenants", Shape::Rest, Guards::On, None);
 
 /// Measures and prints a table: medians of a few starts each, in turns.
 ///
@@ -34,16 +28,12 @@ pub async fn run() -> Result<()> {
     println!("| tenants | start to first answer | resident memory | CPU per request |");
     println!("|---:|---:|---:|---:|");
     for (count, turns) in rows {
-        let median = |of: fn(&Turn) -> f64| {
-            let mut values: Vec<f64> = turns.iter().map(of).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values[values.len() / 2]
-        };
+        let of = |value: fn(&Turn) -> f64| median(turns.iter().map(value).collect());
         println!(
             "| {count} | {:.0} ms | {:.1} MiB | {:.1} us |",
-            median(|turn| turn.start.as_secs_f64() * 1e3),
-            median(|turn| turn.resident as f64 / 1024.0),
-            median(|turn| turn.cpu.as_secs_f64() * 1e6 / REQUESTS as f64),
+            of(|turn| turn.start.as_secs_f64() * 1e3),
+            of(|turn| turn.resident as f64 / 1024.0),
+            of(|turn| turn.cpu.as_secs_f64() * 1e6 / REQUESTS as f64),
         );
     }
     Ok(())

@@ -26,7 +26,8 @@ scenarios that apply). Warnings are failures. Known failures stand in tests/conf
 
 --url tests a server that runs already, in place of the fixture. --through puts the gateway in front of the fixture,
 which it speaks to in one era over one transport: legacy-stdio, legacy-http, modern-stdio, modern-http, or all of
-them; short runs a few scenarios each way, as `cargo xtask test` does; what the protocol makes impossible stands in tests/conformance/through-legacy.yml and through-modern.yml.
+them; short runs a few scenarios each way, as `cargo xtask test` does; what the protocol makes impossible stands in
+tests/conformance/through-legacy.yml and through-modern.yml.
 --client runs the client suites of the same names instead, against our upstream client (cargo run -p ferromcp-upstream
 --example conformance-client).
 --release builds the fixture with optimisation;

@@ -5,8 +5,8 @@
 //! wait before what it shows is looked at. A key that was good from there a while ago is looked at all the same: many may
 //! sit behind one address, and one of them must not lock the others out.
 //!
-//! Memory is bounded and allocated when the first credential is shown: a table of addresses that forgets the ones idle the longest, and one of marks of
-//! what was good.
+//! Memory is bounded: a table of addresses that forgets the ones idle the longest, and one of marks of what was good. Each
+//! is allocated when the first wrong or good credential is shown.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::LazyLock;

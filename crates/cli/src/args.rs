@@ -67,9 +67,10 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Starts a gateway of its own on a free port with five servers: one alone, one behind a shell, two at URLs, one of them with
-TLS, and one to which nothing happens. Four clients call them all the time. Each cycle does one thing: kill -9 a server, its shell, what it
-started or the gateway; SIGSTOP; closed pipes; garbage; a slow call; a remote server that is down, answers 500,
-forgets the session or cuts answers off; one with a false certificate, or that breaks TLS handshakes off. Your configuration and running servers are not touched.
+TLS, and one to which nothing happens. Four clients call them all the time. Each cycle does one thing: kill -9 a server,
+its shell, what it started or the gateway; SIGSTOP; closed pipes; garbage; a slow call; a remote server that is down,
+answers 500, forgets the session or cuts answers off; one with a false certificate, or that breaks TLS handshakes off.
+Your configuration and running servers are not touched.
 
 Then it says for each of twelve invariants whether it held: no process left behind, no zombie, no stuck call, no wrong
 answer, no call with effects that ran twice, ... Exit code 0 if all held, 1 if not. A seed gives the same faults again.

@@ -151,15 +151,16 @@ impl Ear {
     /// Deals with the result of a request that nobody waits for any more: if it is a new task, nobody wants that either.
     pub(crate) fn answered_late(&self, result: &str) {
         let Ok(object) = Object::parse(result) else { return };
-        let id = if object.get_str("resultType").as_deref() == Some("task") {
-            object.get_str("taskId")
+        let task = if object.get_str("resultType").as_deref() == Some("task") {
+            Some(object)
         } else {
             // Revision 2025-11-25.
-            let task = object.get("task").and_then(|task| Object::parse(task).ok());
-            task.and_then(|task| task.get_str("taskId").map(|id| id.into_owned().into()))
+            object.get("task").and_then(|task| Object::parse(task).ok())
         };
         let session = self.session.get().and_then(Weak::upgrade);
-        if let (Some(id), Some(session)) = (id, session) {
+        if let (Some(task), Some(session)) = (task, session)
+            && let Some(id) = task.get_str("taskId")
+        {
             tasks::forget_at(session, (*id).into());
         }
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask;
 use crate::session::Session;
 use crate::tasks::Shown;
+use crate::wire::member;
 
 /// Most rounds of one call of a legacy caller.
 const MAX_ROUNDS: usize = 10;
@@ -161,15 +162,6 @@ pub(crate) fn responses<'a>(answers: impl Iterator<Item = (&'a str, &'a str)>) -
     }
     out.push('}');
     out
-}
-
-fn member(out: &mut String, key: &str, raw: &str) {
-    if out.len() > 1 {
-        out.push(',');
-    }
-    out.push_str(&json::quote(key));
-    out.push(':');
-    out.push_str(raw);
 }
 
 /// Goes on with a call whose server asked: to the end, until it becomes a task, or until the caller has to call again.

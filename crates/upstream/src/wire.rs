@@ -102,6 +102,16 @@ impl Writer {
     }
 }
 
+/// Appends a member to a JSON object that `out` has begun with `{`. `raw`: the value as it is.
+pub(crate) fn member(out: &mut String, key: &str, raw: &str) {
+    if out.len() > 1 {
+        out.push(',');
+    }
+    out.push_str(&json::quote(key));
+    out.push(':');
+    out.push_str(raw);
+}
+
 /// A request of our own. `members`: raw members of `params` without braces; `capabilities`: of what we declare.
 pub(crate) fn request(
     id: u64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ferromcp_adapter_http::{ClientAuth, Refresh, ServerFiles, ServerTls};
+use ferromcp_adapter_http::{Refresh, ServerTls};
 use ferromcp_config::Config;
 use tracing::{info, warn};
 
@@ -26,18 +26,7 @@ pub(crate) fn tls(config: &Config) -> Result<Option<Arc<ServerTls>>, Failure> {
     let Some(set) = &config.listen.tls else {
         return Ok(None);
     };
-    let files = ServerFiles {
-        certificate: set.cert.clone(),
-        key: set.key.clone(),
-        client_ca: set.client_ca.clone(),
-        client_auth: if set.client_required {
-            ClientAuth::Required
-        } else {
-            ClientAuth::Optional
-        },
-        tls13_only: set.tls13_only,
-    };
-    let tls = ServerTls::load(files).map_err(|errors| {
+    let tls = ServerTls::load(set.files()).map_err(|errors| {
         let lines: Vec<String> = errors
             .iter()
             .map(|error| format!("listen.tls: {error}"))

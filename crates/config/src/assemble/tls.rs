@@ -1,6 +1,6 @@
 //! `listen.tls`: what is in the files, and what must be there together.
 
-use ferromcp_tls::{ClientAuth, Part, ServerFiles, ServerTls};
+use ferromcp_tls::{Part, ServerTls};
 
 use super::no_effect;
 use crate::fields::{Fields, Text};
@@ -32,18 +32,7 @@ pub(super) fn tls(mut fields: Fields, problems: &mut Problems) -> Option<Tls> {
 
 /// Reads the files as the server will.
 fn check(tls: &Tls, fields: &Fields, problems: &mut Problems) {
-    let files = ServerFiles {
-        certificate: tls.cert.clone(),
-        key: tls.key.clone(),
-        client_ca: tls.client_ca.clone(),
-        client_auth: if tls.client_required {
-            ClientAuth::Required
-        } else {
-            ClientAuth::Optional
-        },
-        tls13_only: tls.tls13_only,
-    };
-    let Err(errors) = ServerTls::load(files) else {
+    let Err(errors) = ServerTls::load(tls.files()) else {
         return;
     };
     for error in errors {

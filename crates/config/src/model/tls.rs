@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ferromcp_tls::{ClientAuth, ServerFiles};
+
 /// `listen.tls`. When the config was read, the files were there and fitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -15,4 +17,21 @@ pub struct Tls {
     pub client_required: bool,
     /// TLS 1.2 is refused; default false.
     pub tls13_only: bool,
+}
+
+impl Tls {
+    /// What the TLS layer reads.
+    pub fn files(&self) -> ServerFiles {
+        ServerFiles {
+            certificate: self.cert.clone(),
+            key: self.key.clone(),
+            client_ca: self.client_ca.clone(),
+            client_auth: if self.client_required {
+                ClientAuth::Required
+            } else {
+                ClientAuth::Optional
+            },
+            tls13_only: self.tls13_only,
+        }
+    }
 }

@@ -20,6 +20,7 @@ impl Catalog {
         let mut made = Self::default();
         made.reserve(parts);
         let mut hashes = [0u64; 3];
+        let mut owners = HashMap::new();
         for part in parts {
             let listing = &part.listing;
             made.sources.push(Arc::clone(listing));
@@ -28,7 +29,7 @@ impl Catalog {
                 made.add_resource(entry, &mut hashes[1]);
             }
             for entry in &part.templates {
-                made.add_template(entry, &mut hashes[1]);
+                made.add_template(entry, &mut owners, &mut hashes[1]);
             }
             for entry in &part.tools {
                 if claim(
@@ -97,11 +98,16 @@ impl Catalog {
         }
     }
 
-    fn add_template(&mut self, entry: &Arc<TemplateEntry>, hash: &mut u64) {
+    /// `owners`: who has each template first.
+    fn add_template<'p>(
+        &mut self,
+        entry: &'p Arc<TemplateEntry>,
+        owners: &mut HashMap<&'p str, &'p Arc<str>>,
+        hash: &mut u64,
+    ) {
+        let owner = *owners.entry(entry.local.as_str()).or_insert(&entry.source.name);
         let mut entry = Arc::clone(entry);
-        let foreign =
-            |other: &Arc<TemplateEntry>| other.local == entry.local && other.source.name != entry.source.name;
-        if self.templates.iter().any(foreign) {
+        if *owner != entry.source.name {
             let uri = alias::alias_template(&entry.source.name, entry.local.as_str());
             if let Some(definition) = alias::renamed(&entry.definition, "uriTemplate", &uri) {
                 let displaced = self.displaced.entry(Arc::clone(&entry.source.name)).or_default();

@@ -12,6 +12,7 @@ use super::edits::Edit;
 use super::header::{ParamHeader, param_headers};
 use super::mark;
 use super::names::fnv1a;
+use crate::error::Issue;
 use crate::source::{Listing, SourceState, Spec};
 
 /// A tool of one listing. What follows from its definition alone is shared with the entries of later listings.
@@ -202,6 +203,32 @@ impl PreparedTool {
             .output
             .get_or_init(|| compiled(&self.definition, "outputSchema"));
         schema.as_ref().map(Option::as_ref).map_err(String::as_str)
+    }
+
+    /// Checks the `structuredContent` of a result that is no error, raw, against the output schema. Without a schema that can
+    /// be used, anything passes.
+    ///
+    /// # Errors
+    /// What does not fit, or that there is none.
+    pub fn check_output(&self, structured: Option<&str>) -> Result<(), Vec<Issue>> {
+        let Ok(Some(schema)) = self.output_schema() else {
+            return Ok(());
+        };
+        let whole = |message: String| {
+            vec![Issue {
+                pointer: String::new(),
+                message,
+            }]
+        };
+        let structured = structured.ok_or_else(|| whole("there is no structuredContent".to_owned()))?;
+        let value: Value = serde_json::from_str(structured).map_err(|e| whole(e.to_string()))?;
+        schema.check(&value).map_err(|issues| {
+            let issues = issues.into_iter().map(|issue| Issue {
+                pointer: issue.pointer,
+                message: issue.message,
+            });
+            issues.collect()
+        })
     }
 }
 

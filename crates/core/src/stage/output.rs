@@ -24,28 +24,9 @@ pub(crate) fn check_output(
     let payload = exposed(snapshot, call, target, payload)?;
     if let Some(tool) = target.tool
         && !payload.is_error()
-        && let Ok(Some(schema)) = tool.output_schema()
     {
-        let checked = match payload.structured().map(serde_json::from_str::<Value>) {
-            Some(Ok(value)) => schema.check(&value).map_err(|issues| {
-                issues
-                    .into_iter()
-                    .map(|i| Issue {
-                        pointer: i.pointer,
-                        message: i.message,
-                    })
-                    .collect()
-            }),
-            Some(Err(e)) => Err(vec![Issue {
-                pointer: String::new(),
-                message: e.to_string(),
-            }]),
-            None => Err(vec![Issue {
-                pointer: String::new(),
-                message: "there is no structuredContent".into(),
-            }]),
-        };
-        checked.map_err(|issues: Vec<Issue>| broken_promise(call.name, issues))?;
+        tool.check_output(payload.structured())
+            .map_err(|issues| broken_promise(call.name, issues))?;
     }
     let payload = redacted(snapshot, payload)?;
     if payload.len() > snapshot.policy.max_output {

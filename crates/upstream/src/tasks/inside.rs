@@ -28,9 +28,23 @@ pub(super) const POLL_MAX: Duration = Duration::from_secs(5);
 const MAX_ASKED: usize = 1000;
 
 /// Cancels the task if its call ends before it does.
-struct Followed {
+pub(super) struct Followed {
     session: Arc<Session>,
     task: Option<Box<str>>,
+}
+
+impl Followed {
+    pub(super) fn new(session: &Arc<Session>, task: &str) -> Self {
+        Self {
+            session: Arc::clone(session),
+            task: Some(task.into()),
+        }
+    }
+
+    /// It needs no cancelling any more.
+    pub(super) fn over(&mut self) {
+        self.task = None;
+    }
 }
 
 impl Drop for Followed {
@@ -48,10 +62,7 @@ pub(crate) async fn to_the_end(
     made: Shown,
 ) -> Result<Reply, CallError> {
     let id: Box<str> = made.id().into();
-    let mut followed = Followed {
-        session: Arc::clone(session),
-        task: Some(id.clone()),
-    };
+    let mut followed = Followed::new(session, &id);
     let mut asked = HashSet::new();
     let mut seen = made;
     loop {
@@ -64,7 +75,7 @@ pub(crate) async fn to_the_end(
         seen = Shown::read(&session.name, &result)?;
         let task = seen.object();
         if seen.is_over() {
-            followed.task = None;
+            followed.over();
             return ended(session, cx, &task);
         }
         if task.get("inputRequests").is_some() {

@@ -8,8 +8,8 @@ use ferromcp_core::{CallContext, CallError, ToolEntry};
 use ferromcp_protocol::json::{self, Object};
 use tokio::time::sleep;
 
-use super::inside::{POLL, POLL_MAX, POLL_MIN};
-use super::{Shown, forget_at};
+use super::Shown;
+use super::inside::{Followed, POLL, POLL_MAX, POLL_MIN};
 use crate::ask;
 use crate::fault::Fault;
 use crate::opening::parse;
@@ -26,20 +26,6 @@ pub(crate) fn is_required(tool: Option<&Arc<ToolEntry>>) -> bool {
             .map(|support| support == "required")
     };
     support().unwrap_or(false)
-}
-
-/// Cancels the task if its call ends before it does.
-struct Followed<'a> {
-    session: &'a Arc<Session>,
-    task: Option<Box<str>>,
-}
-
-impl Drop for Followed<'_> {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            forget_at(Arc::clone(self.session), task);
-        }
-    }
 }
 
 /// Makes the call as a task. What it ends with is what the call would have ended with.
@@ -61,10 +47,7 @@ pub(crate) async fn call(
     let task = Object::parse(raw).map_err(|e| ask::broken(name, format!("`task`: {e}")))?;
     let mut seen = Shown::of(&task, raw).ok_or_else(|| broken("its task has no `taskId`, or no `status`"))?;
     let id: Box<str> = seen.id().into();
-    let mut followed = Followed {
-        session,
-        task: Some(id.clone()),
-    };
+    let mut followed = Followed::new(session, &id);
     // The result can be waited for at once, but only looks are signs of life.
     while !seen.is_over() && seen.object().get_str("status").as_deref() != Some("input_required") {
         let wait = seen.poll().unwrap_or(POLL).clamp(POLL_MIN, POLL_MAX);
@@ -80,6 +63,6 @@ pub(crate) async fn call(
     // What the task asks comes with this request (basic/utilities/tasks, "Input Required Status").
     let ended = session.task(cx, "tasks/result", &id, None).await;
     // A call that stands still for its caller goes on with this very request.
-    followed.task = None;
+    followed.over();
     Ok(ended)
 }

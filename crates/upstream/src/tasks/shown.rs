@@ -8,11 +8,11 @@ use bytes::Bytes;
 use ferromcp_core::time::rfc3339;
 use ferromcp_core::{CallError, ErrorCode, Payload, ToolEntry};
 use ferromcp_protocol::json::{self, Object};
-use serde_json::Value;
 
 use crate::ask;
 use crate::opening::parse;
 use crate::replay;
+use crate::wire::member;
 
 /// Members that are kept of a task: small, whatever the server sends.
 const HEAD: [&str; 4] = ["createdAt", "ttlMs", "pollIntervalMs", "status"];
@@ -151,32 +151,20 @@ pub(super) fn renamed(task: &Object<'_>, id: &str) -> String {
     out
 }
 
-fn member(out: &mut String, key: &str, raw: &str) {
-    if out.len() > 1 {
-        out.push(',');
-    }
-    out.push_str(&json::quote(key));
-    out.push(':');
-    out.push_str(raw);
-}
-
 /// Results of tasks pass the pipeline's check of output only here, for the pipeline does not know whose they are.
 fn promised(result: &str, tool: Option<&ToolEntry>, server: &str) -> Result<(), CallError> {
     let result =
         Object::parse(result).map_err(|e| ask::broken(server, format!("`result` of a task: {e}")))?;
-    let Some(Ok(Some(schema))) = tool.map(|tool| tool.output_schema()) else {
+    let Some(tool) = tool.filter(|_| result.get("isError") != Some("true")) else {
         return Ok(());
     };
-    if result.get("isError") == Some("true") {
+    let Err(issues) = tool.check_output(result.get("structuredContent")) else {
         return Ok(());
-    }
-    let value = result
-        .get("structuredContent")
-        .and_then(|raw| serde_json::from_str::<Value>(raw).ok());
-    let problem = match value.map(|value| schema.check(&value)) {
-        Some(Ok(())) => return Ok(()),
-        Some(Err(issues)) => issues.first().map(ToString::to_string).unwrap_or_default(),
-        None => "there is no structuredContent".to_owned(),
+    };
+    let problem = match issues.first() {
+        Some(issue) if issue.pointer.is_empty() => issue.message.clone(),
+        Some(issue) => format!("{}: {}", issue.pointer, issue.message),
+        None => String::new(),
     };
     Err(CallError::new(
         ErrorCode::UpstreamError,

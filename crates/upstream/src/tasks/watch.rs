@@ -12,6 +12,7 @@ use super::{Away, Book, Entry, Shown, reach};
 use crate::fault::Fault;
 use crate::session::Session;
 use crate::upstream::Upstream;
+use crate::wire::member;
 
 /// Wait between two looks where the server does not say, and bounds for what it says.
 const LOOK: Duration = Duration::from_secs(1);
@@ -73,12 +74,7 @@ impl Book {
     fn show(&self, entry: &Entry, task: &Object<'_>) -> bool {
         let mut raw = String::from("{");
         for (key, value) in task.iter().filter(|(key, _)| *key != "_meta") {
-            if raw.len() > 1 {
-                raw.push(',');
-            }
-            raw.push_str(&json::quote(key));
-            raw.push(':');
-            raw.push_str(value);
+            member(&mut raw, key, value);
         }
         raw.push('}');
         let Some(shown) = Shown::of(task, &raw) else {
