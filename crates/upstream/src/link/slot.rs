@@ -39,6 +39,8 @@ struct State {
     /// Everything but the end, in order.
     items: VecDeque<Item>,
     end: Option<Result<Bytes, Fault>>,
+    /// Nobody will ask for the next item.
+    abandoned: bool,
 }
 
 /// What a slot gives to the one who waits.
@@ -120,12 +122,24 @@ impl Slot {
         }
     }
 
-    pub(crate) fn end(&self, end: Result<Bytes, Fault>) {
+    /// The end; given back if nobody waits for it any more.
+    pub(crate) fn end(&self, end: Result<Bytes, Fault>) -> Option<Result<Bytes, Fault>> {
         let mut state = lock(&self.state);
+        if state.abandoned {
+            return Some(end);
+        }
         if state.end.is_none() {
             state.end = Some(end);
         }
         wake(state);
+        None
+    }
+
+    /// Nobody waits any more. The end, if it came and was not taken.
+    pub(crate) fn abandon(&self) -> Option<Result<Bytes, Fault>> {
+        let mut state = lock(&self.state);
+        state.abandoned = true;
+        state.end.take()
     }
 
     /// The next item. Not to be called again after the end.

@@ -106,6 +106,7 @@ impl StdioLink {
         self.shared.pending.insert(request.id, Arc::clone(&slot))?;
         let mut waiting = Waiting {
             shared: &self.shared,
+            slot: &slot,
             id: request.id,
             tell: false,
             answered: false,
@@ -231,6 +232,7 @@ impl Drop for OpenSlot {
 /// A request on the wire; gives it up when dropped unanswered.
 struct Waiting<'a> {
     shared: &'a Shared,
+    slot: &'a Slot,
     id: u64,
     /// The server has it and wants to know.
     tell: bool,
@@ -239,14 +241,27 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.answered || !self.shared.pending.give_up(self.id) || !self.tell {
+        if self.answered {
             return;
         }
-        self.shared.control(wire::cancelled(self.id));
+        if self.shared.pending.give_up(self.id) {
+            if self.tell {
+                self.shared.control(wire::cancelled(self.id));
+            }
+        } else if let Some(Ok(result)) = self.slot.abandon() {
+            // It came, and its caller went away before hearing of it.
+            self.shared.answered_late(&result);
+        }
     }
 }
 
 impl Shared {
+    fn answered_late(&self, result: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(result) {
+            self.ear.answered_late(text);
+        }
+    }
+
     fn control(&self, message: Bytes) {
         if self.control.try_send(message).is_err() {
             self.ear.nonsense.note(
@@ -303,7 +318,9 @@ impl Shared {
                 Heard::Withdrawn(id) => self.pending.withdrawn(&id),
             },
             Err((Some(id), what)) => match self.pending.take(id) {
-                Owner::Waiting(slot) => slot.end(Err(Fault::Protocol(what))),
+                Owner::Waiting(slot) => {
+                    slot.end(Err(Fault::Protocol(what)));
+                }
                 Owner::GaveUp => {}
                 Owner::Nobody => self.nonsense("a line that is no JSON-RPC message", line),
             },
@@ -317,12 +334,10 @@ impl Shared {
         };
         match self.pending.take(id) {
             Owner::Waiting(slot) => {
-                slot.end(
-                    response
-                        .outcome
-                        .map(|raw| line.slice_ref(raw.as_bytes()))
-                        .map_err(Fault::Rpc),
-                );
+                let end = response.outcome.map(|raw| line.slice_ref(raw.as_bytes()));
+                if let Some(Ok(result)) = slot.end(end.map_err(Fault::Rpc)) {
+                    self.answered_late(&result);
+                }
             }
             Owner::GaveUp => {
                 if let Ok(result) = response.outcome {
@@ -368,7 +383,8 @@ impl Shared {
                     && let Owner::Waiting(slot) = self.pending.take(id)
                 {
                     let what = format!("its answer is longer than the limit of {limit} bytes");
-                    return slot.end(Err(Fault::Protocol(what)));
+                    slot.end(Err(Fault::Protocol(what)));
+                    return;
                 }
                 self.nonsense("a line longer than the limit", &head);
             }

@@ -103,3 +103,14 @@ fn happenings_come_before_the_end_and_the_newest_are_kept() {
     assert_eq!(first, Some(1.0));
     assert_eq!(end(&slot).unwrap(), "{}");
 }
+
+#[test]
+fn an_end_that_nobody_takes_is_given_back() {
+    let result = || Ok(Bytes::from_static(b"{}"));
+    let early = Slot::new(true, None);
+    assert!(early.end(result()).is_none());
+    assert!(matches!(early.abandon(), Some(Ok(end)) if &*end == b"{}"));
+    let late = Slot::new(true, None);
+    assert!(late.abandon().is_none());
+    assert!(matches!(late.end(result()), Some(Ok(end)) if &*end == b"{}"));
+}
