@@ -16,6 +16,8 @@ use crate::uri::spellings;
 pub const MAX_PATTERNS: usize = 1_000;
 /// Longest pattern.
 pub const MAX_PATTERN_BYTES: usize = 512;
+/// Most globs of a list that are tried one by one; more of them are faster in one automaton.
+const MAX_ENDS: usize = 16;
 
 /// What happens to what no pattern matches, when there is no allow pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,11 +118,13 @@ struct Rules {
     otherwise: bool,
 }
 
-/// Names by hash; globs only where there are any.
+/// Names by hash; globs only where there are any, and those of one `*` by comparing both ends.
 #[derive(Debug, Default)]
 struct Patterns {
     texts: Vec<String>,
     names: HashMap<String, usize, RandomState>,
+    /// Index into `texts`, and where the `*` is.
+    ends: Vec<(usize, usize)>,
     globs: GlobSet,
     /// Index into `texts` of each glob.
     glob_texts: Vec<usize>,
@@ -261,6 +265,8 @@ impl Patterns {
                 say(index, format!("a pattern has 1 to {MAX_PATTERN_BYTES} bytes"));
             } else if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
                 patterns.names.entry(text.clone()).or_insert(index);
+            } else if let Some(star) = only_star(text).filter(|_| patterns.ends.len() < MAX_ENDS) {
+                patterns.ends.push((index, star));
             } else {
                 match GlobBuilder::new(text).backslash_escape(true).build() {
                     Ok(glob) => {
@@ -285,12 +291,30 @@ impl Patterns {
         if let Some(index) = self.names.get(name) {
             return Some(&self.texts[*index]);
         }
+        for (index, star) in &self.ends {
+            let text = self.texts[*index].as_str();
+            let (before, after) = (&text[..*star], &text[*star + 1..]);
+            if name
+                .strip_prefix(before)
+                .is_some_and(|rest| rest.ends_with(after))
+            {
+                return Some(text);
+            }
+        }
         if self.glob_texts.is_empty() || !self.globs.is_match(name) {
             return None;
         }
         let index = self.globs.matches(name).into_iter().next()?;
         Some(&self.texts[self.glob_texts[index]])
     }
+}
+
+/// Where the `*` is in a pattern that has one, and nothing else that is not a character for itself.
+fn only_star(text: &str) -> Option<usize> {
+    let star = text.find('*')?;
+    let rest = text[star + 1..].contains(['*', '?', '[', ']', '{', '}', '\\']);
+    let first = text[..star].contains(['?', '[', ']', '{', '}', '\\']);
+    (!rest && !first).then_some(star)
 }
 
 #[cfg(test)]

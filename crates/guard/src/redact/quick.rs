@@ -57,6 +57,16 @@ pub(super) fn may_hold(text: &[u8]) -> bool {
 fn digits_may_hold(text: &[u8]) -> bool {
     const CARD: usize = 13;
     const SOCIAL_SECURITY: usize = 9;
+    // Counting is many bytes at a time, and mostly enough.
+    let (mut digits, mut capitals) = (0usize, 0usize);
+    for block in text.chunks(u8::MAX as usize) {
+        let count = |is: fn(&u8) -> bool| block.iter().fold(0u8, |sum, byte| sum + u8::from(is(byte)));
+        digits += usize::from(count(u8::is_ascii_digit));
+        capitals += usize::from(count(u8::is_ascii_uppercase));
+    }
+    if digits < 2 || (digits < SOCIAL_SECURITY && capitals < 2) {
+        return false;
+    }
     let mut group = 0;
     let mut dash = false;
     let mut parted = false;
