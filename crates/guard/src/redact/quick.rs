@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::packed::{MatchKind, Searcher};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 /// Longest text that is looked at in this way, in bytes: in longer ones the searches for each kind, which skip ahead,
@@ -44,11 +45,54 @@ static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         .ok()
 });
 
+/// Three bytes of every trigger that has three: a search that takes many bytes at a time, and is mostly enough. None where
+/// the processor cannot do that.
+static RUNS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+    let runs = EXACT
+        .iter()
+        .map(|run| **run)
+        .chain(EITHER.iter().flat_map(|run| spellings(**run)));
+    aho_corasick::packed::Config::new()
+        .match_kind(MatchKind::LeftmostFirst)
+        .builder()
+        .extend(runs)
+        .build()
+});
+
+/// Of what is found in this case of letters only. More than 64 runs, with those below, would be too many.
+const EXACT: [&[u8; 3]; 16] = [
+    b"AKI", b"ASI", b"ghp", b"gho", b"ghs", b"ghu", b"ghr", b"b_p", b"at-", b"xox", b"pp-", b"sk-", b"k_l",
+    b"AIz", b"---", b"eyJ",
+];
+
+/// Of what is found in any case.
+const EITHER: [&[u8; 3]; 4] = [b"ssw", b"ecr", b"oke", b"api"];
+
+/// The eight ways to write three letters.
+fn spellings(run: [u8; 3]) -> impl Iterator<Item = [u8; 3]> {
+    (0..8).map(move |upper| {
+        std::array::from_fn(|at| {
+            if upper >> at & 1 == 1 {
+                run[at].to_ascii_uppercase()
+            } else {
+                run[at]
+            }
+        })
+    })
+}
+
+fn triggers_may_hold(text: &[u8]) -> bool {
+    let plain = RUNS.as_ref().is_some_and(|runs| {
+        text.len() >= runs.minimum_len()
+            && memchr::memchr2(b'@', b'\\', text).is_none()
+            && runs.find(text).is_none()
+    });
+    !plain && SEARCH.as_ref().is_none_or(|search| search.is_match(text))
+}
+
 /// Whether something sensitive of any kind may be in `text`: a string, or a whole JSON document. Errs on that side only.
 pub(super) fn may_hold(text: &[u8]) -> bool {
-    text.len() > LONGEST
-        || digits_may_hold(text)
-        || SEARCH.as_ref().is_none_or(|search| search.is_match(text))
+    text.len() > LONGEST || digits_may_hold(text) || triggers_may_hold(text)
 }
 
 /// Whether there is a group of as many digits as the shortest card number has (13), parted by single spaces or dashes or
@@ -60,9 +104,13 @@ fn digits_may_hold(text: &[u8]) -> bool {
     // Counting is many bytes at a time, and mostly enough.
     let (mut digits, mut capitals) = (0usize, 0usize);
     for block in text.chunks(u8::MAX as usize) {
-        let count = |is: fn(&u8) -> bool| block.iter().fold(0u8, |sum, byte| sum + u8::from(is(byte)));
-        digits += usize::from(count(u8::is_ascii_digit));
-        capitals += usize::from(count(u8::is_ascii_uppercase));
+        let (mut digit, mut capital) = (0u8, 0u8);
+        for byte in block {
+            digit += u8::from(byte.is_ascii_digit());
+            capital += u8::from(byte.is_ascii_uppercase());
+        }
+        digits += usize::from(digit);
+        capitals += usize::from(capital);
     }
     if digits < 2 || (digits < SOCIAL_SECURITY && capitals < 2) {
         return false;
@@ -145,6 +193,29 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_found_is_suspected(text in pieces()) {
+            let mut spans = Vec::new();
+            kinds::find(text.as_bytes(), u16::MAX, &mut spans);
+            prop_assert!(spans.is_empty() || may_hold(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_trigger_has_its_run() {
+        let runs = EXACT.iter().chain(&EITHER).map(|run| run.to_ascii_lowercase());
+        let long = TRIGGERS.iter().filter(|trigger| trigger.len() >= 3);
+        assert_eq!(long.clone().count(), runs.clone().count());
+        for (trigger, run) in long.zip(runs) {
+            assert!(trigger.as_bytes().windows(3).any(|part| part == run), "{trigger}");
+        }
+        #[cfg(target_arch = "x86_64")]
+        assert!(RUNS.is_some() || !std::arch::is_x86_feature_detected!("ssse3"));
+    }
+
+    proptest! {
+        #[test]
+        fn both_searches_suspect_what_is_found(text in pieces(), filler in "[a-z ]{40}") {
+            // Short texts go past the fast search.
+            let text = format!("{filler}{text}");
             let mut spans = Vec::new();
             kinds::find(text.as_bytes(), u16::MAX, &mut spans);
             prop_assert!(spans.is_empty() || may_hold(text.as_bytes()), "{text}");
