@@ -18,6 +18,8 @@ pub const MAX_PATTERNS: usize = 1_000;
 pub const MAX_PATTERN_BYTES: usize = 512;
 /// Most globs of a list that are tried one by one; more of them are faster in one automaton.
 const MAX_ENDS: usize = 16;
+/// What makes a pattern a glob.
+const META: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 /// What happens to what no pattern matches, when there is no allow pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -263,7 +265,7 @@ impl Patterns {
         for (index, text) in texts.iter().enumerate() {
             if text.is_empty() || text.len() > MAX_PATTERN_BYTES {
                 say(index, format!("a pattern has 1 to {MAX_PATTERN_BYTES} bytes"));
-            } else if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+            } else if !text.contains(META) {
                 patterns.names.entry(text.clone()).or_insert(index);
             } else if let Some(star) = only_star(text).filter(|_| patterns.ends.len() < MAX_ENDS) {
                 patterns.ends.push((index, star));
@@ -311,10 +313,8 @@ impl Patterns {
 
 /// Where the `*` is in a pattern that has one, and nothing else that is not a character for itself.
 fn only_star(text: &str) -> Option<usize> {
-    let star = text.find('*')?;
-    let rest = text[star + 1..].contains(['*', '?', '[', ']', '{', '}', '\\']);
-    let first = text[..star].contains(['?', '[', ']', '{', '}', '\\']);
-    (!rest && !first).then_some(star)
+    let (before, after) = text.split_once('*')?;
+    (!before.contains(META) && !after.contains(META)).then_some(before.len())
 }
 
 #[cfg(test)]

@@ -100,8 +100,8 @@ pub(super) static ALL: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
         .collect()
 });
 
-/// A rule with its test, which is compiled when a string first needs it: most never do, and all of them together are a third
-/// of the time to start and half a megabyte.
+/// A rule with its test, which is compiled when a string first needs it: most never are, and all of them together would take a
+/// third of the time to start and most of a megabyte.
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub(super) rule: &'static Rule,

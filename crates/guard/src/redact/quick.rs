@@ -192,7 +192,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_found_is_suspected(text in pieces()) {
+        fn whatever_is_found_is_suspected(filler in "([a-z ]{40})?", text in pieces()) {
+            // The fast search takes only what is long enough for it.
+            let text = filler + &text;
             let mut spans = Vec::new();
             kinds::find(text.as_bytes(), u16::MAX, &mut spans);
             prop_assert!(spans.is_empty() || may_hold(text.as_bytes()), "{text}");
@@ -209,17 +211,6 @@ mod tests {
         }
         #[cfg(target_arch = "x86_64")]
         assert!(RUNS.is_some() || !std::arch::is_x86_feature_detected!("ssse3"));
-    }
-
-    proptest! {
-        #[test]
-        fn both_searches_suspect_what_is_found(text in pieces(), filler in "[a-z ]{40}") {
-            // Short texts go past the fast search.
-            let text = format!("{filler}{text}");
-            let mut spans = Vec::new();
-            kinds::find(text.as_bytes(), u16::MAX, &mut spans);
-            prop_assert!(spans.is_empty() || may_hold(text.as_bytes()), "{text}");
-        }
     }
 
     #[test]
