@@ -61,6 +61,11 @@ pub trait Client: Send + Sync {
         Interaction::None
     }
 
+    /// True for a call that is part of a batch.
+    fn in_batch(&self) -> bool {
+        false
+    }
+
     /// A number that calls of the same conversation share while they run, if it is known which conversation they
     /// belong to. Whoever asks in one of them may be answered in another.
     fn conversation(&self) -> Option<usize> {
@@ -124,5 +129,29 @@ static NO_CAPABILITIES: ClientCapabilities = ClientCapabilities {
 impl Client for NoClient {
     fn capabilities(&self) -> &ClientCapabilities {
         &NO_CAPABILITIES
+    }
+}
+
+/// The caller of a call that is part of a batch: the same program, but it waits for the answers of all calls together. So it
+/// cannot be asked and hears of no progress.
+pub(crate) struct Member<'a>(Option<&'a str>);
+
+impl<'a> Member<'a> {
+    pub(crate) fn of(client: &'a dyn Client) -> Self {
+        Self(client.name())
+    }
+}
+
+impl Client for Member<'_> {
+    fn capabilities(&self) -> &ClientCapabilities {
+        &NO_CAPABILITIES
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.0
+    }
+
+    fn in_batch(&self) -> bool {
+        true
     }
 }

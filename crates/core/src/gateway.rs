@@ -301,6 +301,10 @@ impl Gateway {
         true
     }
 
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.observer
+    }
+
     pub(crate) fn enter(&self) -> (usize, InFlight<'_>) {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         (before, InFlight(&self.in_flight))

@@ -12,6 +12,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod access;
+mod answer;
+pub mod batch;
 pub mod call;
 pub mod catalog;
 pub mod client;
@@ -29,6 +31,8 @@ mod stage;
 pub mod time;
 
 pub use access::{Access, AccessSettings, Anonymous, Grants, Tokens};
+pub use answer::BatchAnswer;
+pub use batch::{Batch, BatchCall, BatchRequest, BatchSink, BatchSummary};
 pub use call::{Arguments, Call, CallContext, Credential, Door, Operation, Principal, RequestId};
 pub use catalog::{Catalog, PromptEntry, ResourceEntry, TemplateEntry, ToolEntry};
 pub use client::{Client, Interaction, LogMessage, NoClient, Progress};

@@ -1,8 +1,12 @@
 //! What a source answers.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ferromcp_protocol::json::{self, JsonError, Object};
+
+/// Most content blocks that are looked at for text.
+const MAX_BLOCKS: usize = 10_000;
 
 /// A source's answer to a call.
 #[derive(Clone, Debug)]
@@ -171,6 +175,46 @@ impl Payload {
     pub fn structured(&self) -> Option<&str> {
         let range = self.structured.clone()?;
         self.as_str().get(range.start as usize..range.end as usize)
+    }
+
+    /// The raw array of content blocks, `[]` if there is none.
+    pub fn content(&self) -> &str {
+        let object = Object::parse(self.as_str()).ok();
+        object
+            .and_then(|o| o.get("content"))
+            .filter(|c| c.starts_with('['))
+            .unwrap_or("[]")
+    }
+
+    /// What the tool put out, as raw JSON: its structured content, or its text if it has only text.
+    pub fn output(&self) -> Option<Cow<'_, str>> {
+        match self.structured() {
+            Some(structured) => Some(Cow::Borrowed(structured)),
+            None => Self::text_of(self.content()),
+        }
+    }
+
+    /// The text of content blocks that are only text, as raw JSON. One block, the common case, is passed on without being
+    /// decoded; several are joined by line breaks.
+    pub(crate) fn text_of<'c>(content: &'c str) -> Option<Cow<'c, str>> {
+        let blocks = json::elements(content, MAX_BLOCKS).ok()?;
+        let mut texts = blocks.iter().map(|block| {
+            let block = Object::parse(block).ok()?;
+            if block.get("type") != Some("\"text\"") {
+                return None;
+            }
+            block.get("text").filter(|t| t.starts_with('"'))
+        });
+        let first = texts.next()??;
+        if blocks.len() == 1 {
+            return Some(first.into());
+        }
+        let mut joined = json::decode_str(first)?.into_owned();
+        for text in texts {
+            joined.push('\n');
+            joined.push_str(&json::decode_str(text?)?);
+        }
+        Some(json::quote(&joined).into())
     }
 
     /// Size in bytes.

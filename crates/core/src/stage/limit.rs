@@ -48,7 +48,8 @@ pub(crate) fn outgoing(snapshot: &Snapshot, principal: &Principal, bytes: usize)
     }
 }
 
-fn refused(refusal: &Refused) -> CallError {
+/// A refusal of rates and quotas as an error.
+pub(crate) fn refused(refusal: &Refused) -> CallError {
     let code = if refusal.rule.is_quota() {
         ErrorCode::QuotaExceeded
     } else {
