@@ -112,6 +112,7 @@ pub(crate) fn index(site: &Site) -> Response<Body> {
             "mcp": "/mcp",
             "list_tools": "/v1/tools",
             "call_tool": "/v1/tools/call",
+            "batch_call": "/v1/tools/batch",
             "openapi": "/v1/openapi.json",
             "health": "/health",
         },

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 description of the REST doors. Made here and nowhere else; `docs/openapi.json`
 //! is its golden copy.
 
+mod batch;
 mod schemas;
 
 use std::sync::OnceLock;
@@ -58,6 +59,7 @@ pub(crate) fn document() -> Value {
         "paths": {
             "/v1/tools": { "get": list_tools() },
             "/v1/tools/call": { "post": call_tool() },
+            "/v1/tools/batch": { "post": batch::operation(&of_bodies()) },
             "/v1/openapi.json": { "get": plain(
                 "getOpenApi", "tools", "This document.", "application/json", &json!({ "type": "object" }),
             ) },
@@ -179,18 +181,7 @@ fn call_tool() -> Value {
             },
         } },
     }));
-    for (status, when) in [
-        ("408", "The body stood still for too long. Nothing was called."),
-        (
-            "415",
-            "The Content-Type is not application/json, or the body is compressed.",
-        ),
-    ] {
-        responses.insert(
-            status.into(),
-            failure(when, &[("invalid_request", when, json!({}))]),
-        );
-    }
+    responses.extend(of_bodies().map(|(status, response)| (status.to_owned(), response)));
     json!({
         "operationId": "callTool",
         "tags": ["tools"],
@@ -211,6 +202,18 @@ fn call_tool() -> Value {
         },
         "responses": responses,
     })
+}
+
+/// What a body can do wrong before anybody reads it.
+fn of_bodies() -> [(&'static str, Value); 2] {
+    [
+        ("408", "The body stood still for too long. Nothing was called."),
+        (
+            "415",
+            "The Content-Type is not application/json, or the body is compressed.",
+        ),
+    ]
+    .map(|(status, when)| (status, failure(when, &[("invalid_request", when, json!({}))])))
 }
 
 fn plain(id: &str, tag: &str, what: &str, media: &str, schema: &Value) -> Value {

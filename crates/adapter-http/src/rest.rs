@@ -1,10 +1,12 @@
-//! The REST doors under `/v1`: list tools, call a tool.
+//! The REST doors under `/v1`: list tools, call one, call many.
 
 mod answer;
+mod batch;
 mod call;
 mod list;
 mod request;
 
+pub(crate) use batch::batch;
 pub(crate) use call::call;
 pub(crate) use list::list;
 

@@ -239,7 +239,9 @@ impl Service {
     fn shown(&self, request: &Request<Incoming>) -> Option<Shown> {
         let guesses = self.site.doors.guesses.as_ref()?;
         let path = request.uri().path();
-        if !matches!(path, MCP | "/v1/tools" | "/v1/tools/call") || request.method() == Method::OPTIONS {
+        if !matches!(path, MCP | "/v1/tools" | "/v1/tools/call" | "/v1/tools/batch")
+            || request.method() == Method::OPTIONS
+        {
             return None;
         }
         Some(guesses.shown(self.peer, credential::text(request.headers())?))
@@ -342,6 +344,7 @@ fn rest_door(site: &Arc<Site>, request: Request<Incoming>, method: &Method) -> W
     let path = request.uri().path();
     match (path, method) {
         ("/v1/tools/call", &Method::POST) => Work::run(rest::call(Arc::clone(site), request)),
+        ("/v1/tools/batch", &Method::POST) => Work::run(rest::batch(Arc::clone(site), request)),
         ("/v1/tools", &Method::GET) => rest::list(site, &request).into(),
         ("/v1/openapi.json", &Method::GET) => openapi::answer().into(),
         (METADATA | METADATA_MCP, &Method::GET) => match &site.settings().authorization {
@@ -389,14 +392,14 @@ const MCP_METHODS: &str = "POST, GET, DELETE";
 fn allowed_methods(path: &str) -> Option<&'static str> {
     match path {
         MCP => Some(MCP_METHODS),
-        "/v1/tools/call" => Some("POST"),
+        "/v1/tools/call" | "/v1/tools/batch" => Some("POST"),
         "/" | "/v1/tools" | "/v1/openapi.json" | "/healthz" | "/readyz" | "/health" => Some("GET, HEAD"),
         _ => None,
     }
 }
 
 /// The doors, for people who look for them.
-pub(crate) const DOORS: &str = "POST /mcp (MCP Streamable HTTP), GET /v1/tools, POST /v1/tools/call, \
+pub(crate) const DOORS: &str = "POST /mcp (MCP Streamable HTTP), GET /v1/tools, POST /v1/tools/call, POST /v1/tools/batch, \
      GET /v1/openapi.json, GET /healthz, GET /readyz, GET /health";
 
 fn unknown(path: &str) -> Refusal {

@@ -5,6 +5,14 @@ use serde_json::{Value, json};
 
 /// All schemas by name.
 pub(super) fn all() -> Value {
+    let mut all = single();
+    if let Value::Object(map) = &mut all {
+        map.extend(super::batch::schemas());
+    }
+    all
+}
+
+fn single() -> Value {
     json!({
         "Tool": tool(),
         "ToolPage": {
