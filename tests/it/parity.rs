@@ -1,5 +1,5 @@
 //! The same policies through every door: one table of cases, and the same answers from stdio, MCP over HTTP in both
-//! eras, and REST. And what was decided is in the audit log, once for each call.
+//! eras, REST, and batches over REST. And what was decided is in the audit log, once for each call.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -133,6 +133,14 @@ impl Outcome {
         Self::of(&answer["error"], &answer["error"]["message"])
     }
 
+    fn of_batch(answer: &Value) -> Self {
+        let only = &answer["responses"][0];
+        match only["success"] == true {
+            true => Self::of(&json!({ "code": "ok" }), &Value::Null),
+            false => Self::of(&only["error"], &only["error"]["message"]),
+        }
+    }
+
     fn of_rpc(response: &Value) -> Self {
         if let Some(result) = response.get("result") {
             // A model reads why its arguments were refused; the rule is not among it.
@@ -154,6 +162,8 @@ impl Outcome {
 /// A way in, for one tenant.
 enum Way {
     Rest(Door, Option<String>),
+    /// As the only call of a batch.
+    Batch(Door, Option<String>),
     Legacy(Door, Option<String>),
     Modern(Door, Option<String>),
     Stdio(Box<Session>),
@@ -165,6 +175,11 @@ impl Way {
             Self::Rest(door, key) => {
                 let body = json!({ "tool": tool, "arguments": arguments });
                 Outcome::of_rest(&post(door, "/v1/tools/call", key.as_deref(), &[], &body))
+            }
+            Self::Batch(door, key) => {
+                let body = json!({ "requests": [{ "tool": tool, "arguments": arguments }] });
+                let answer = post(door, "/v1/tools/batch", key.as_deref(), &[], &body);
+                Outcome::of_batch(&answer.json())
             }
             Self::Stdio(session) => Outcome::of_rpc(
                 &session.legacy("tools/call", json!({ "name": tool, "arguments": arguments })),
@@ -201,14 +216,14 @@ impl Way {
                     .remove(0)
             }
             Self::Stdio(session) => session.legacy(method, params),
-            Self::Rest(..) => panic!("REST has no MCP methods"),
+            Self::Rest(..) | Self::Batch(..) => panic!("REST has no MCP methods"),
         }
     }
 
     /// The names of the tools that are listed.
     fn listed(&mut self) -> Vec<String> {
         let tools = match self {
-            Self::Rest(door, key) => {
+            Self::Rest(door, key) | Self::Batch(door, key) => {
                 let key = format!("Bearer {}", key.as_deref().unwrap_or_default());
                 door.request("GET", "/v1/tools", &[("Authorization", &key)], "")
                     .json()["tools"]
@@ -375,7 +390,7 @@ fn every_door_decides_alike() {
         session.initialize();
         Way::Stdio(Box::new(session))
     });
-    for kind in ["rest", "mcp 2025-11-25", "mcp 2026-07-28"] {
+    for kind in ["rest", "batch", "mcp 2025-11-25", "mcp 2026-07-28"] {
         // A server for each door: what was used of a quota is used.
         let mut served = Served::with_config(&setup.config());
         let door = served.door.clone();
@@ -383,6 +398,7 @@ fn every_door_decides_alike() {
             let key = Some(setup.key(tenant).to_owned());
             match kind {
                 "rest" => Way::Rest(door.clone(), key),
+                "batch" => Way::Batch(door.clone(), key),
                 "mcp 2025-11-25" => Way::Legacy(door.clone(), key),
                 _ => Way::Modern(door.clone(), key),
             }

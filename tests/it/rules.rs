@@ -75,8 +75,21 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("admit.max_in_flight", "crates/core/src/gateway/tests.rs", ""),
     // Needs a disk that is full.
     ("audit.unavailable", "tests/it/disk.rs", ""),
-    // Only revision 2025-03-26 has batches.
-    ("quota.batch_size", "crates/limits/src/verdict/tests.rs", ""),
+    // Of batches, whatever door they come in by.
+    ("quota.batch_size", "tests/it/batches.rs", ""),
+    ("batch.calls", "tests/it/batches.rs", ""),
+    ("batch.duplicate_id", "tests/it/batches.rs", ""),
+    ("batch.cycle", "tests/it/batches.rs", ""),
+    ("batch.reference", "tests/it/batches.rs", ""),
+    ("batch.dependency", "tests/it/batches.rs", ""),
+    ("batch.stopped", "tests/it/batches.rs", ""),
+    ("batch.nested", "tests/it/batches.rs", ""),
+    // Needs more than a body may have.
+    (
+        "batch.results",
+        "crates/core/src/batch/tests/runs.rs",
+        "payload_too_large batch.results",
+    ),
     // The table's tenants would all feel it.
     ("limit.rate.global", "crates/limits/src/limits/tests.rs", ""),
     // The scan that finds `limit.string` finds these; a message of MCP that is no JSON does not get as far.
@@ -189,6 +202,7 @@ fn ids() -> BTreeMap<String, PathBuf> {
                 "verdict.rs",
                 "violation.rs",
                 "access.rs",
+                "core/src/batch.rs",
                 "guard/src/schema.rs",
             ]
             .iter()
@@ -207,8 +221,8 @@ fn ids() -> BTreeMap<String, PathBuf> {
 }
 
 fn is_id(text: &str, given: bool, defines: bool) -> bool {
-    const FAMILIES: [&str; 7] = [
-        "auth.", "acl.", "limit.", "quota.", "json.", "pattern.", "schema.",
+    const FAMILIES: [&str; 8] = [
+        "auth.", "acl.", "limit.", "quota.", "json.", "pattern.", "schema.", "batch.",
     ];
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
     let named = !text.is_empty() && !text.ends_with('.') && text.chars().all(plain);

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Tools(Tools),
     /// Call a tool of a running server, or of a configuration.
     Call(Call),
+    /// Call many tools in one request, from a JSON file.
+    Batch(Batch),
     /// Make an API key for a tenant.
     #[command(subcommand)]
     Keys(Keys),
@@ -216,6 +218,36 @@ pub(crate) struct Call {
     /// Arguments: a JSON object, `@FILE`, or `-` for standard input. Default {}.
     pub(crate) arguments: Option<String>,
     /// Give up after this many milliseconds.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    pub(crate) timeout_ms: Option<u64>,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file is the body of POST /v1/tools/batch, or only its list of requests:
+  [ { \"id\": \"a\", \"tool\": \"echo\", \"arguments\": { \"msg\": \"hello\" } },
+    { \"tool\": \"echo\", \"arguments\": { \"msg\": { \"$result\": \"a\" } } } ]
+{\"$result\": ID, \"pointer\": \"/json/pointer\"} stands for the output of another request, or a part of it.
+
+Examples:
+  ferromcp batch @requests.json
+  ferromcp batch @requests.json --parallel 20 --stop-on-error --config ferromcp.yaml
+  echo '[{\"tool\":\"echo\",\"arguments\":{\"msg\":\"hi\"}}]' | ferromcp batch -
+
+On a terminal each result is printed under its id or number; piped, the whole answer is one JSON object. Exit code 1 if any
+call failed.")]
+pub(crate) struct Batch {
+    /// The batch: JSON, `@FILE`, or `-` for standard input.
+    pub(crate) batch: String,
+    /// Make so many calls at the same time; overrides the file.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) parallel: Option<u16>,
+    /// Make no more calls once one has failed; overrides the file.
+    #[arg(long)]
+    pub(crate) stop_on_error: bool,
+    /// Give up on what is not done after this many milliseconds; overrides the file.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
     pub(crate) timeout_ms: Option<u64>,
     #[command(flatten)]

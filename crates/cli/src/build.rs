@@ -83,6 +83,9 @@ pub(crate) fn gateway(
     let pack =
         ferromcp_tools::listing(&settings).map_err(|e| Failure::Usage(format!("built-in tools: {e}")))?;
     gateway.publish(pack);
+    if config.builtin.batch {
+        gateway.publish(ferromcp_tools::batch(&gateway));
+    }
     lock::lock(config, &gateway)?;
     Ok(gateway)
 }

@@ -1,5 +1,6 @@
-//! `ferromcp tools` and `ferromcp call`: against a running server, or against a configuration.
+//! `ferromcp tools`, `ferromcp call` and `ferromcp batch`: against a running server, or against a configuration.
 
+mod batch;
 pub(crate) mod direct;
 pub(crate) mod remote;
 mod show;
@@ -8,6 +9,8 @@ pub(crate) mod trust;
 use std::io::{IsTerminal as _, Read as _};
 
 use serde_json::Value;
+
+pub(crate) use batch::batch;
 
 use crate::args::{Call, Target, Tools};
 use crate::exit::Failure;
@@ -78,19 +81,10 @@ where
 /// The arguments as raw JSON. They are checked to be one JSON object here, so that a typing
 /// mistake is shown with its place and not sent anywhere.
 pub(crate) fn arguments(given: Option<&str>) -> Result<String, Failure> {
-    let (text, origin) = match given {
-        None => return Ok("{}".into()),
-        Some("-") => (
-            read(std::io::stdin().lock(), "standard input")?,
-            "standard input".to_owned(),
-        ),
-        Some(file) if file.starts_with('@') => {
-            let path = &file[1..];
-            let opened = std::fs::File::open(path).map_err(|e| Failure::Usage(format!("{path}: {e}")))?;
-            (read(opened, path)?, path.to_owned())
-        }
-        Some(text) => (text.to_owned(), "the arguments".to_owned()),
+    let Some(given) = given else {
+        return Ok("{}".into());
     };
+    let (text, origin) = given_text(given, "the arguments")?;
     let trimmed = text.trim();
     match serde_json::from_str::<&serde_json::value::RawValue>(trimmed) {
         Err(e) => Err(Failure::Usage(format!(
@@ -101,6 +95,19 @@ pub(crate) fn arguments(given: Option<&str>) -> Result<String, Failure> {
         ))),
         Ok(_) => Ok(trimmed.to_owned()),
     }
+}
+
+/// JSON as it was given: itself, `@FILE`, or `-` for standard input. With what to call it in messages.
+fn given_text(given: &str, name: &str) -> Result<(String, String), Failure> {
+    if given == "-" {
+        let name = "standard input";
+        return Ok((read(std::io::stdin().lock(), name)?, name.to_owned()));
+    }
+    let Some(path) = given.strip_prefix('@') else {
+        return Ok((given.to_owned(), name.to_owned()));
+    };
+    let opened = std::fs::File::open(path).map_err(|e| Failure::Usage(format!("{path}: {e}")))?;
+    Ok((read(opened, path)?, path.to_owned()))
 }
 
 fn read(from: impl std::io::Read, name: &str) -> Result<String, Failure> {

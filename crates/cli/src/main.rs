@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),
+        Command::Batch(args) => client::batch(&args),
         Command::Keys(Keys::New(args)) => keys::new(&args),
         Command::Tenants(args) => tenants::run(&args),
         Command::Audit(args) => audit::run(&args),

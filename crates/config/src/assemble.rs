@@ -100,6 +100,7 @@ fn identity(mut fields: Fields) -> Identity {
 fn builtin(mut fields: Fields, problems: &mut Problems) -> Builtin {
     Builtin {
         echo: fields.flag("echo", true),
+        batch: fields.flag("batch", false),
         files: fields.object("files").and_then(|f| files(f, problems)),
     }
 }

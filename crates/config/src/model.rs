@@ -227,6 +227,8 @@ pub struct ToolFilter {
 pub struct Builtin {
     /// Offer `echo`; default true.
     pub echo: bool,
+    /// Offer `batch_call`; default false.
+    pub batch: bool,
     /// The file tools; `None` (the default) when no roots are configured.
     pub files: Option<Files>,
 }
@@ -345,6 +347,7 @@ impl Default for Builtin {
     fn default() -> Self {
         Self {
             echo: true,
+            batch: false,
             files: None,
         }
     }

@@ -368,6 +368,12 @@ static BUILTIN: Object = Object {
     fields: &[
         field("echo", Kind::Bool, Value("true"), "Offer the `echo` tool."),
         field(
+            "batch",
+            Kind::Bool,
+            Value("false"),
+            "Offer the tool `batch_call`: many calls in one, for MCP hosts. Each of its calls is authorised, limited and recorded on its own.",
+        ),
+        field(
             "files",
             Kind::Object(&FILES),
             Group,

@@ -1,12 +1,11 @@
 //! A call walked through the pipeline without being made.
 
-use crate::call::{Call, Operation, Principal};
+use crate::call::{Call, Principal};
 use crate::error::CallError;
 use crate::gateway::Gateway;
 use crate::snapshot::Snapshot;
 use crate::source::SourceState;
 use crate::stage::{self, Target};
-use ferromcp_limits::Request;
 
 /// What one stage says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Gateway {
         ));
         let (verdict, target) = authorized(&snapshot, &principal, call);
         verdicts.push(verdict);
-        verdicts.extend(limited(&snapshot, &principal, call));
+        verdicts.extend(limited(&snapshot, &principal, call, target.as_ref()));
         let Some(target) = target else {
             return verdicts;
         };
@@ -131,18 +130,14 @@ fn authorized<'a>(
     }
 }
 
-fn limited(snapshot: &Snapshot, principal: &Principal, call: &Call<'_>) -> Vec<Verdict> {
-    let limits = &snapshot.limits;
-    let tool = (call.operation == Operation::CallTool)
-        .then(|| limits.tool(call.name))
-        .flatten();
-    let request = Request {
-        tenant: principal.grants().limits().map(|tenant| &**tenant),
-        client: Some(limits.client_key(&principal.tenant, principal.name.as_bytes())),
-        tool: tool.map(|tool| &**tool),
-        bytes: call.arguments.map_or(0, str::len) as u64,
-    };
-    let standings = limits.explain(&request, snapshot.access.now());
+fn limited(
+    snapshot: &Snapshot,
+    principal: &Principal,
+    call: &Call<'_>,
+    target: Option<&Target<'_>>,
+) -> Vec<Verdict> {
+    let request = stage::counted(snapshot, principal, call, target);
+    let standings = snapshot.limits.explain(&request, snapshot.access.now());
     if standings.is_empty() {
         return vec![Verdict::pass("limit", "no rate and no quota applies")];
     }

@@ -111,7 +111,7 @@ impl Gateway {
         recorder.principal = Some(principal.clone());
         let target = stage::authorize(snapshot, &principal, call)?;
         recorder.source = Some(Arc::clone(&target.source.name));
-        let _permit = stage::limit(snapshot, &principal, call, &mut recorder.standing)?;
+        let _permit = stage::limit(snapshot, &principal, call, &target, &mut recorder.standing)?;
         let arguments: Arguments<'a> =
             stage::validate(snapshot, &principal, call, &target, &mut recorder.flagged)?;
         let deadline: Deadline = stage::deadline(snapshot, call, &target);
@@ -131,7 +131,9 @@ impl Gateway {
         }
         let reply = stage::dispatch(&target, context).await?;
         let reply = stage::check_output(snapshot, call, &target, reply)?;
-        stage::outgoing(snapshot, &principal, reply.size());
+        if !target.source.carries_calls {
+            stage::outgoing(snapshot, &principal, reply.size());
+        }
         Ok(reply)
     }
 

@@ -162,6 +162,10 @@ pub struct Listing {
     pub edits: Arc<Edits>,
     /// Its definitions come from elsewhere, so they are vetted; see [`Vetting`](crate::catalog::Vetting).
     pub foreign: bool,
+    /// Its tools carry out other calls that are in their arguments, and each of those goes through the pipeline on its own. So
+    /// what is counted or looked for in every call is not counted and looked for twice: rates and quotas of tenant and
+    /// client, and pattern rules. The depth that arguments may have is that of the calls inside.
+    pub carries_calls: bool,
     /// Tools in the order they are listed.
     pub tools: Vec<Spec>,
     /// Resources in the order they are listed.
@@ -187,6 +191,7 @@ impl Listing {
             instructions: None,
             edits: Arc::default(),
             foreign: false,
+            carries_calls: false,
             tools: Vec::new(),
             resources: Vec::new(),
             templates: Vec::new(),

@@ -193,6 +193,7 @@ async fn wrong_methods_and_paths_say_what_there_is() {
     let server = Server::start().await;
     for (method, path, allow) in [
         ("GET", "/v1/tools/call", "POST"),
+        ("GET", "/v1/tools/batch", "POST"),
         ("POST", "/v1/tools", "GET, HEAD"),
         ("DELETE", "/health", "GET, HEAD"),
         ("PUT", "/mcp", "POST, GET, DELETE"),
@@ -206,7 +207,7 @@ async fn wrong_methods_and_paths_say_what_there_is() {
     }
     for path in [
         "/nope",
-        "/v1/tools/batch",
+        "/v1/tools/batch/",
         "/v1",
         "/mcp/",
         "//",

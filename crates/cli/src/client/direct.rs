@@ -1,13 +1,13 @@
 //! A configuration, started for one command.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ferromcp_config::Config;
 use ferromcp_core::{
-    Call, CallError, Client, Credential, Door, ErrorCode, Gateway, LogMessage, NoClient, Operation, Outcome,
-    Progress, Reply, SourceState,
+    Batch, BatchAnswer, BatchRequest, Call, CallError, Client, Credential, Door, Gateway, LogMessage,
+    NoClient, Operation, Progress, SourceState,
 };
 use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, RequestMeta};
 use ferromcp_upstream::Upstreams;
@@ -94,13 +94,36 @@ pub(super) async fn call(
     timeout_ms: Option<u64>,
 ) -> Result<Value, Failure> {
     let started = start(target.config.as_deref()).await?;
-    let meta = RequestMeta::default();
-    let call = Call {
+    let call = frame(tool, Some(arguments), timeout_ms);
+    let outcome = started.gateway.call(&call).await;
+    started.upstreams.stop().await;
+    let mut answer = Vec::new();
+    outcome.write_rest(&mut answer, None);
+    parsed(&answer)
+}
+
+/// Calls many tools; the answer has the form of the REST contract.
+pub(super) async fn batch(target: &Target, body: &str) -> Result<Value, Failure> {
+    let refused = |e: CallError| Failure::Usage(format!("the batch: {}", e.message()));
+    let request = BatchRequest::parse(body.as_bytes()).map_err(refused)?;
+    let batch = Batch::plan(request).map_err(refused)?;
+    let started = start(target.config.as_deref()).await?;
+    let mut answer = BatchAnswer::new(&batch);
+    let frame = frame("", None, None);
+    let done = started.gateway.batch(&batch, &frame, &mut answer).await;
+    started.upstreams.stop().await;
+    parsed(&answer.finish(&done.map_err(refused)?))
+}
+
+/// A call by whoever is at the terminal.
+fn frame<'a>(tool: &'a str, arguments: Option<&'a str>, timeout_ms: Option<u64>) -> Call<'a> {
+    static META: LazyLock<RequestMeta<'static>> = LazyLock::new(RequestMeta::default);
+    Call {
         operation: Operation::CallTool,
         name: tool,
-        arguments: Some(arguments),
+        arguments,
         params: None,
-        meta: &meta,
+        meta: &META,
         version: ProtocolVersion::LATEST,
         door: Door::Library,
         credential: Credential::Local,
@@ -108,60 +131,11 @@ pub(super) async fn call(
         client: &Terminal,
         input: None,
         timeout: timeout_ms.map(Duration::from_millis),
-    };
-    let outcome = started.gateway.call(&call).await;
-    started.upstreams.stop().await;
-    Ok(answer(&outcome))
-}
-
-fn answer(outcome: &Outcome) -> Value {
-    let mut made = match &outcome.result {
-        Ok(Reply::Complete(payload)) => {
-            let result: Value = serde_json::from_str(payload.as_str()).unwrap_or_default();
-            complete(&result, payload.is_error())
-        }
-        Ok(Reply::InputRequired(_)) => failed(&CallError::new(
-            ErrorCode::InvalidRequest,
-            "this tool asks for input, which the command line cannot give; call it from an MCP client",
-        )),
-        Ok(Reply::Task(payload)) => {
-            json!({"success": true, "output": serde_json::from_str(payload.as_str()).unwrap_or(Value::Null)})
-        }
-        Err(error) => failed(error),
-    };
-    made["request_id"] = outcome.request_id.to_string().into();
-    made["latency_ms"] = (outcome.latency.as_secs_f64() * 1000.0).into();
-    made
-}
-
-fn complete(result: &Value, is_error: bool) -> Value {
-    let content = result["content"].clone();
-    if is_error {
-        return json!({
-            "success": false,
-            "error": {"code": "tool_error", "message": texts(&content)},
-            "content": content,
-        });
     }
-    let output = match result.get("structuredContent") {
-        Some(structured) => structured.clone(),
-        None => texts(&content).into(),
-    };
-    json!({"success": true, "output": output, "content": content})
 }
 
-fn failed(error: &CallError) -> Value {
-    let mut details = error.details();
-    details["message"] = error.message().into();
-    json!({"success": false, "error": details})
-}
-
-fn texts(content: &Value) -> String {
-    let blocks = content.as_array().into_iter().flatten();
-    blocks
-        .filter_map(|b| b["text"].as_str())
-        .collect::<Vec<_>>()
-        .join("\n")
+fn parsed(answer: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(answer).map_err(|e| Failure::other("the answer is not JSON", e))
 }
 
 /// Shows progress and log messages on standard error.

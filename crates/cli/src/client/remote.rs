@@ -71,6 +71,16 @@ pub(super) async fn call(
     Ok(answer)
 }
 
+/// Calls many tools; the answer is the REST contract's object.
+pub(super) async fn batch(target: &Target, body: &str) -> Result<Value, Failure> {
+    let url = endpoint(target, "v1/tools/batch")?;
+    let (status, answer) = send(target, Method::POST, &url, Bytes::from(body.to_owned())).await?;
+    if !answer["responses"].is_array() {
+        return Err(refused(&url, status, &answer));
+    }
+    Ok(answer)
+}
+
 fn endpoint(target: &Target, path: &str) -> Result<Url, Failure> {
     let bad = |why: &str| {
         Failure::Usage(format!(

@@ -92,6 +92,28 @@ pub(super) fn output(answer: &Value) -> String {
     text
 }
 
+/// The results of a batch, each under its id or number, and how many there are.
+pub(super) fn batch(answer: &Value) -> String {
+    let mut out = String::new();
+    for (at, response) in answer["responses"].as_array().into_iter().flatten().enumerate() {
+        match response["id"].as_str() {
+            Some(id) => out.push_str(&format!("== {}\n", clean(id))),
+            None => out.push_str(&format!("== {at}\n")),
+        }
+        match response["success"] == true {
+            true => out.push_str(&output(response)),
+            false => out.push_str(&failure(response)),
+        }
+    }
+    let count = |key: &str| answer[key].as_u64().unwrap_or_default();
+    out.push_str(&format!(
+        "{} succeeded, {} failed\n",
+        count("success_count"),
+        count("error_count")
+    ));
+    out
+}
+
 /// Why a call failed.
 pub(super) fn failure(answer: &Value) -> String {
     let error = &answer["error"];
@@ -137,7 +159,7 @@ fn clean(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{failure, output, tools};
+    use super::{batch, failure, output, tools};
     use serde_json::json;
 
     #[test]
@@ -151,6 +173,18 @@ mod tests {
         assert_eq!(
             shown,
             "read(path, limit?)  [builtin, read-only]\n    Reads.\nevil\u{fffd}[2J()  [x, unavailable]\n2 tools\n"
+        );
+    }
+
+    #[test]
+    fn batches_are_shown_call_by_call() {
+        let answer = json!({"responses": [
+            {"id": "a", "success": true, "output": "one"},
+            {"success": false, "error": {"code": "timeout", "message": "late"}},
+        ], "success_count": 1, "error_count": 1});
+        assert_eq!(
+            batch(&answer),
+            "== a\none\n== 1\ntimeout: late\n1 succeeded, 1 failed\n"
         );
     }
 

@@ -2,6 +2,7 @@
 
 use ferromcp_limits::{Admitted, Refused, Request, Standing};
 
+use super::Target;
 use crate::call::{Call, Operation, Principal};
 use crate::error::{CallError, ErrorCode};
 use crate::snapshot::Snapshot;
@@ -12,22 +13,14 @@ pub(crate) fn limit(
     snapshot: &Snapshot,
     principal: &Principal,
     call: &Call<'_>,
+    target: &Target<'_>,
     standing: &mut Option<Standing>,
 ) -> Result<Option<Admitted>, CallError> {
     if !snapshot.access.is_limited() {
         return Ok(None);
     }
-    let limits = &snapshot.limits;
-    let tool = (call.operation == Operation::CallTool)
-        .then(|| limits.tool(call.name))
-        .flatten();
-    let request = Request {
-        tenant: principal.grants().limits().map(|tenant| &**tenant),
-        client: Some(limits.client_key(&principal.tenant, principal.name.as_bytes())),
-        tool: tool.map(|tool| &**tool),
-        bytes: call.arguments.map_or(0, str::len) as u64,
-    };
-    match limits.admit(&request, snapshot.access.now()) {
+    let request = counted(snapshot, principal, call, Some(target));
+    match snapshot.limits.admit(&request, snapshot.access.now()) {
         Ok(admitted) => {
             *standing = admitted.tightest();
             Ok(Some(admitted))
@@ -37,6 +30,29 @@ pub(crate) fn limit(
             Err(refused(&refusal))
         }
     }
+}
+
+/// Where a call counts.
+pub(crate) fn counted<'a>(
+    snapshot: &'a Snapshot,
+    principal: &'a Principal,
+    call: &Call<'_>,
+    target: Option<&Target<'_>>,
+) -> Request<'a> {
+    let limits = &snapshot.limits;
+    let tool = (call.operation == Operation::CallTool)
+        .then(|| limits.tool(call.name))
+        .flatten();
+    let mut request = Request {
+        tenant: principal.grants().limits().map(|tenant| &**tenant),
+        client: Some(limits.client_key(&principal.tenant, principal.name.as_bytes())),
+        tool: tool.map(|tool| &**tool),
+        bytes: call.arguments.map_or(0, str::len) as u64,
+    };
+    if target.is_some_and(|target| target.source.carries_calls) {
+        (request.tenant, request.client) = (None, None);
+    }
+    request
 }
 
 /// Counts the bytes of an answer.

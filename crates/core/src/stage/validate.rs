@@ -1,6 +1,6 @@
 //! Are the arguments within bounds, and do they fit the tool's schema?
 
-use ferromcp_guard::{Violation, scan};
+use ferromcp_guard::{ScanLimits, Violation, scan};
 
 use super::Target;
 use crate::call::{Arguments, Call, Operation, Principal};
@@ -82,6 +82,15 @@ fn look(
     raw: &str,
     flagged: &mut Option<&'static str>,
 ) -> Result<(), CallError> {
+    if target.source.carries_calls {
+        let limits = ScanLimits {
+            max_depth: ScanLimits::CEILING_DEPTH,
+            ..snapshot.policy.scan
+        };
+        return scan(raw, &limits)
+            .map(|_| ())
+            .map_err(|violation| refused(&violation));
+    }
     let guards = snapshot
         .guards
         .get(principal.grants().policy)

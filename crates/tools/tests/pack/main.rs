@@ -6,6 +6,7 @@
 )]
 
 mod addressing;
+mod batch;
 mod cancel;
 mod echo;
 mod escape;
@@ -16,6 +17,7 @@ mod special;
 mod write;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ferromcp_core::{
     Call, CallError, Client, Credential, Door, Gateway, Identity, NoClient, Observer, Operation, Outcome,
@@ -35,7 +37,7 @@ impl Observer for Nobody {
 
 /// A gateway over the pack.
 struct Bench {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
 }
 
 /// What a tool answered.
@@ -80,7 +82,15 @@ impl Bench {
     fn with(settings: &Settings, policy: Policy) -> Self {
         let gateway = Gateway::new(Identity::default(), policy, Nobody);
         gateway.publish(ferromcp_tools::listing(settings).unwrap());
+        let gateway = Arc::new(gateway);
         Self { gateway }
+    }
+
+    /// `echo` and `batch_call`.
+    fn carrying() -> Self {
+        let bench = Self::new(FilesSettings::default());
+        bench.gateway.publish(ferromcp_tools::batch(&bench.gateway));
+        bench
     }
 
     /// One root, nothing but reading.

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::super::reference::{find, part};
 use super::*;
 
-fn refused(body: Value, code: ErrorCode, rule: Option<&str>, says: &str) {
-    let error = plan(&body);
+fn refused(body: &Value, code: ErrorCode, rule: Option<&str>, says: &str) {
+    let error = plan(body);
     assert_eq!((error.code(), error.rule()), (code, rule), "{error}");
     assert!(error.message().contains(says), "{error}");
 }
@@ -77,15 +77,15 @@ fn so_many_run_at_the_same_time() {
 #[test]
 fn the_number_of_calls_is_bounded() {
     let of = |n: usize| json!({"requests": vec![json!({"tool": "wrap"}); n]});
-    refused(of(0), ErrorCode::InvalidRequest, Some(RULE_CALLS), "no calls");
+    refused(&of(0), ErrorCode::InvalidRequest, Some(RULE_CALLS), "no calls");
     let says = "more than 10000";
     refused(
-        of(MAX_CALLS + 1),
+        &of(MAX_CALLS + 1),
         ErrorCode::PayloadTooLarge,
         Some(RULE_CALLS),
         says,
     );
-    refused(of(100_000), ErrorCode::PayloadTooLarge, Some(RULE_CALLS), says);
+    refused(&of(100_000), ErrorCode::PayloadTooLarge, Some(RULE_CALLS), says);
     let calls = vec![BatchCall::default(); MAX_CALLS + 1];
     let error = Batch::plan(BatchRequest {
         calls,
@@ -99,10 +99,10 @@ fn the_number_of_calls_is_bounded() {
 fn ids_are_unique_and_short() {
     let body = json!({"requests": [{"id": "a", "tool": "x"}, {"tool": "x"}, {"id": "a", "tool": "y"}]});
     let says = "/requests/2/id: the id `a` is that of /requests/0";
-    refused(body, ErrorCode::InvalidRequest, Some(RULE_DUPLICATE_ID), says);
+    refused(&body, ErrorCode::InvalidRequest, Some(RULE_DUPLICATE_ID), says);
     for id in ["", &"x".repeat(MAX_ID + 1)] {
         let body = json!({"requests": [{"id": id, "tool": "x"}]});
-        refused(body, ErrorCode::InvalidRequest, None, "1 to 128 bytes");
+        refused(&body, ErrorCode::InvalidRequest, None, "1 to 128 bytes");
     }
 }
 
@@ -121,7 +121,7 @@ fn references_lead_to_calls_of_the_batch() {
         (json!({"$result": {"$result": "a"}}), "must be a string"),
     ] {
         refused(
-            of(arguments),
+            &of(arguments),
             ErrorCode::InvalidRequest,
             Some(RULE_REFERENCE),
             says,
@@ -133,10 +133,10 @@ fn references_lead_to_calls_of_the_batch() {
 fn circles_are_refused_and_shown() {
     let call = |id: &str, to: &str| json!({"id": id, "tool": "x", "arguments": {"v": [{"$result": to}]}});
     let own = json!({"requests": [call("a", "a")]});
-    refused(own, ErrorCode::InvalidRequest, Some(RULE_CYCLE), "a -> a");
+    refused(&own, ErrorCode::InvalidRequest, Some(RULE_CYCLE), "a -> a");
     let three = json!({"requests": [call("z", "a"), call("a", "b"), call("b", "c"), call("c", "a")]});
     refused(
-        three,
+        &three,
         ErrorCode::InvalidRequest,
         Some(RULE_CYCLE),
         "a -> b -> c -> a",
@@ -145,7 +145,7 @@ fn circles_are_refused_and_shown() {
         .map(|i| call(&format!("c{i}"), &format!("c{}", (i + 1) % 1000)))
         .collect();
     refused(
-        json!({"requests": calls}),
+        &json!({"requests": calls}),
         ErrorCode::InvalidRequest,
         Some(RULE_CYCLE),
         "(1000 calls)",
