@@ -47,7 +47,12 @@ pub enum Shape {
     Modern,
     /// `POST /v1/tools/call`.
     Rest,
+    /// `POST /v1/tools/batch` with [`BATCH`] calls.
+    RestBatch,
 }
+
+/// Calls in one request of [`Shape::RestBatch`].
+pub const BATCH: usize = 50;
 
 /// How ours is configured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,6 +177,8 @@ pub const TARGETS: &[Target] = &[
     guarded("mcp-2026-on", Shape::Modern, Guards::On, Some("mcp-2026-off")),
     guarded("rest-off", Shape::Rest, Guards::Off, Some("rmcp-2025")),
     guarded("rest-on", Shape::Rest, Guards::On, Some("rest-off")),
+    guarded("rest-batch", Shape::RestBatch, Guards::Default, Some("rest")),
+    guarded("rest-batch-on", Shape::RestBatch, Guards::On, Some("rest-on")),
     relay("base-relay-http", Program::RelayHttp, Behind::Http, None),
     relay(
         "relay-http",
@@ -247,6 +254,7 @@ impl Target {
                 &modern_call(self.tool()),
             ),
             Shape::Rest => post("/v1/tools/call", &[&key], &rest_call()),
+            Shape::RestBatch => post("/v1/tools/batch", &[&key], &rest_batch()),
         })
     }
 
@@ -304,6 +312,14 @@ pub fn list_request(cursor: &str) -> Vec<u8> {
 
 fn rest_call() -> String {
     json!({"tool": "echo", "arguments": {"msg": text()}}).to_string()
+}
+
+/// The mark is in one call only: it is replaced in one place.
+fn rest_batch() -> String {
+    let other = json!({"tool": "echo", "arguments": {"msg": "hello from the load generator 1111111111"}});
+    let mut requests = vec![other; BATCH - 1];
+    requests.push(json!({"tool": "echo", "arguments": {"msg": text()}}));
+    json!({ "requests": requests }).to_string()
 }
 
 fn post(path: &str, headers: &[&str], body: &str) -> Vec<u8> {

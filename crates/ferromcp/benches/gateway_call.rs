@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ferromcp::core::{Call, Credential, Door, NoClient, Operation, Outcome};
+use ferromcp::core::{Batch, BatchRequest, BatchSink, Call, Credential, Door, NoClient, Operation, Outcome};
 use ferromcp::{Context, Gateway, Json, JsonSchema, ProtocolVersion, Server, Tool};
 use ferromcp_protocol::RequestMeta;
 use serde::{Deserialize, Serialize};
@@ -38,14 +38,26 @@ fn gateway() -> Arc<Gateway> {
 }
 
 /// The call never waits, so it needs no runtime to be polled to its end.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    match future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("an echo does not wait"),
+    }
+}
+
 fn call(gateway: &Gateway, name: &str) -> Outcome {
     let meta = RequestMeta::default();
-    let call = Call {
+    now(gateway.call(&of(&meta, name)))
+}
+
+fn of<'a>(meta: &'a RequestMeta<'a>, name: &'a str) -> Call<'a> {
+    Call {
         operation: Operation::CallTool,
         name,
         arguments: Some(r#"{"msg":"hello, world"}"#),
         params: None,
-        meta: &meta,
+        meta,
         version: ProtocolVersion::LATEST,
         door: Door::Library,
         credential: Credential::Local,
@@ -53,12 +65,49 @@ fn call(gateway: &Gateway, name: &str) -> Outcome {
         client: &NoClient,
         input: None,
         timeout: None,
-    };
-    let mut future = pin!(gateway.call(&call));
-    match future.as_mut().poll(&mut Task::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => panic!("an echo does not wait"),
     }
+}
+
+/// Calls in one batch.
+const BATCH: usize = 50;
+
+struct Dropped;
+
+impl BatchSink for Dropped {
+    fn ended(&mut self, _at: usize, outcome: Outcome) {
+        drop(black_box(outcome));
+    }
+}
+
+/// What the batch engine costs beyond the same calls one after the other.
+fn batches(criterion: &mut Criterion) {
+    let gateway = gateway();
+    let meta = RequestMeta::default();
+    let one = r#"{"tool":"echo","arguments":{"msg":"hello, world"}}"#;
+    let body = format!("{{\"requests\":[{}]}}", vec![one; BATCH].join(","));
+    let plan = |parallel: usize| {
+        let request = BatchRequest::parse(body.as_bytes()).map(|r| BatchRequest { parallel, ..r });
+        request.and_then(Batch::plan).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let mut group = criterion.benchmark_group("batch_of_50");
+    group.bench_function("calls_inline", |bencher| {
+        bencher.iter(|| {
+            for _ in 0..BATCH {
+                black_box(now(gateway.call(&of(&meta, black_box("echo")))));
+            }
+        });
+    });
+    for (name, parallel) in [("in_order", 1), ("ten_at_a_time", 10)] {
+        let batch = plan(parallel);
+        let frame = of(&meta, "");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| now(gateway.batch(black_box(&batch), &frame, &mut Dropped)));
+        });
+    }
+    group.bench_function("read_and_plan", |bencher| {
+        bencher.iter(|| plan(black_box(1)).len());
+    });
+    group.finish();
 }
 
 fn benchmark(criterion: &mut Criterion) {
@@ -71,5 +120,5 @@ fn benchmark(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, benchmark);
+criterion_group!(benches, benchmark, batches);
 criterion_main!(benches);

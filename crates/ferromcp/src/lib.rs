@@ -28,7 +28,8 @@
 //! 4. [`TaskSupport`]: calls that outlive their request (tasks extension).
 //! 5. [`ServerHandle`]: changing the server while it runs. [`Mount`]: servers inside servers, with
 //!    the feature `rmcp` also those written with rmcp.
-//! 6. [`ServerBuilder`]: limits and deadlines, records of calls, and [`Server::into_gateway`] for
+//! 6. [`Batch`]: many calls in one, with results of calls as arguments of others.
+//! 7. [`ServerBuilder`]: limits and deadlines, records of calls, and [`Server::into_gateway`] for
 //!    programs that call the tools themselves.
 //!
 //! # Testing your tools
@@ -71,6 +72,7 @@
 //! `context/driver.rs` for how a handler reaches its caller.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod batch;
 mod builder;
 mod complete;
 mod content;
@@ -93,6 +95,7 @@ mod task;
 mod template;
 mod tool;
 
+pub use batch::{Batch, BatchResults};
 pub use builder::ServerBuilder;
 pub use complete::Completing;
 pub use content::{Audience, Content, Icon, ResourceContents};
