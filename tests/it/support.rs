@@ -176,9 +176,12 @@ impl Peers {
 
     /// The script of an official npm server.
     pub(crate) fn script(&self, server: &str) -> PathBuf {
-        let path = self
-            .modules
-            .join(format!("@modelcontextprotocol/{server}/dist/index.js"));
+        self.file(&format!("@modelcontextprotocol/{server}/dist/index.js"))
+    }
+
+    /// A file of an npm package.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        let path = self.modules.join(name);
         assert!(
             path.is_file(),
             "{} is missing: run `cargo xtask test`, which installs the peers",

@@ -1,5 +1,5 @@
 //! Other people's servers behind the gateway: official ones in TypeScript from npm, over stdio and HTTP, and in Python from
-//! PyPI.
+//! PyPI, and one in Go, whose program npm brings behind a launcher.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,10 +25,13 @@ impl Rig {
         let mut git = Command::new("git");
         git.args(["init", "--quiet"]).arg(directory.path());
         assert!(git.status().expect("git is installed").success());
-        Self {
-            peers: Peers::find(),
-            directory,
-        }
+        let peers = Peers::find();
+        let mut workbook = Command::new(&peers.python);
+        workbook
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/python/workbook.py"))
+            .arg(directory.path().join("book.xlsx"));
+        assert!(workbook.status().expect("Python starts").success());
+        Self { peers, directory }
     }
 
     /// What the environment of every child of the server `name` contains.
@@ -41,7 +44,10 @@ impl Rig {
     }
 
     fn node(&self, name: &str, server: &str, arguments: &[&str]) -> Value {
-        let script = self.peers.script(server);
+        self.script(name, &self.peers.script(server), arguments)
+    }
+
+    fn script(&self, name: &str, script: &Path, arguments: &[&str]) -> Value {
         let mut all = vec![script.to_str().unwrap()];
         all.extend(arguments);
         json!({
@@ -60,6 +66,10 @@ impl Rig {
             "filesystem" => self.node(name, "server-filesystem", &[directory]),
             "memory" => self.node(name, "server-memory", &[]),
             "thinking" => self.node(name, "server-sequential-thinking", &[]),
+            "excel" => {
+                let launcher = self.peers.file("@negokaz/excel-mcp-server/dist/launcher.js");
+                self.script(name, &launcher, &[])
+            }
             "git" => json!({
                 "command": self.peers.python, "args": ["-m", "mcp_server_git", "--repository", directory],
                 "env": { "TEST_MARK": self.mark_value(name) },
@@ -90,6 +100,14 @@ impl Rig {
             "git" => {
                 let path = self.directory.path();
                 ("git_status", json!({ "repo_path": path }), "hello.txt")
+            }
+            "excel" => {
+                let path = self.directory.path().join("book.xlsx");
+                (
+                    "excel_describe_sheets",
+                    json!({ "fileAbsolutePath": path }),
+                    "Ledger",
+                )
             }
             "time" => {
                 let arguments =
@@ -155,13 +173,14 @@ fn all_tools(mut page: impl FnMut(Value) -> Value) -> Vec<String> {
 }
 
 /// Servers by other people; the last one is at a URL, the others are children.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "everything",
     "filesystem",
     "memory",
     "thinking",
     "time",
     "git",
+    "excel",
     "remote",
 ];
 
@@ -490,4 +509,73 @@ fn a_server_that_cannot_start_harms_no_other() {
     }
     assert_eq!(served.door.health()["status"], "degraded");
     assert_eq!(served.door.get("/readyz").status, 200);
+}
+
+/// A server that is down keeps its last list, marked on every door; the others do not feel it.
+#[test]
+fn what_a_dead_server_had_stays_listed_and_marked() {
+    let rig = Rig::new();
+    // What starts the server can be taken away, so that it stays down for as long as the test wants.
+    let script = rig.peers.script("server-memory");
+    let modules = script.ancestors().nth(4).expect("node_modules");
+    let entry = rig.directory.path().join("server.mjs");
+    let gone = rig.directory.path().join("gone.mjs");
+    std::fs::write(&entry, format!("import {};\n", json!(script))).unwrap();
+    assert!(modules.ends_with("node_modules"), "{}", modules.display());
+    let memory = rig.script("memory", &entry, &[]);
+    let config = rig.config(
+        "ferromcp.yaml",
+        &[("memory", memory), ("time", rig.server("time"))],
+    );
+    let served = Served::with_config(&config);
+    let door = &served.door;
+    ready(door, &["memory", "time"]);
+
+    let available = |prefix: &str| {
+        let listed = door.request("GET", "/v1/tools", &[], "").json()["tools"].take();
+        let tools: Vec<_> = listed.as_array().unwrap().clone();
+        let own = tools
+            .iter()
+            .filter(|tool| tool["name"].as_str().unwrap().starts_with(prefix));
+        own.map(|tool| tool["available"].as_bool().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let marked = || {
+        let listed = door.modern("tools/list", json!({}));
+        let tools = listed["result"]["tools"].as_array().unwrap().clone();
+        let own = tools
+            .into_iter()
+            .filter(|tool| tool["name"].as_str().unwrap().starts_with("memory__"));
+        own.map(|tool| tool["_meta"]["io.github.ferromcp/available"] == false)
+            .collect::<Vec<_>>()
+    };
+    let before = available("memory__");
+    assert!(before.len() > 5 && before.iter().all(|up| *up), "{before:?}");
+    assert!(marked().iter().all(|down| !down));
+
+    std::fs::rename(&entry, &gone).unwrap();
+    for pid in alive_with(&rig.mark("memory")) {
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    }
+    eventually("memory is down", || {
+        (door.source("memory").0 == "down").then_some(())
+    });
+    assert_eq!(available("memory__"), vec![false; before.len()]);
+    assert_eq!(marked(), vec![true; before.len()]);
+    let call = door.rest("memory__read_graph", &json!({})).json();
+    assert_eq!(call["error"]["code"], "unavailable", "{call}");
+    let shown = finish(
+        ferromcp(["tools", "--json", "--url", &format!("http://{}", door.address)]),
+        "",
+    );
+    assert!(shown.stdout.contains("\"available\":false"), "{shown:?}");
+    assert!(available("time__").iter().all(|up| *up));
+    let (tool, arguments, said) = rig.call("time");
+    let other = door.rest(&tool, &arguments).json();
+    assert!(text(&other).contains(said), "{other}");
+
+    std::fs::rename(&gone, &entry).unwrap();
+    ready(door, &["memory"]);
+    assert_eq!(available("memory__"), before);
+    assert!(marked().iter().all(|down| !down));
 }
