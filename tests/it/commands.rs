@@ -238,3 +238,59 @@ fn a_call_gives_up_after_its_time() {
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(ended.stdout.contains("timeout"), "{ended:?}");
 }
+
+#[test]
+fn a_plan_says_what_tenants_gain_and_lose_and_what_needs_a_restart() {
+    let server = |deny: &str| {
+        format!(
+            "servers: {{ s: {{ command: {:?}, args: [stdio], tools: {{ deny: [{deny}] }} }} }}\n\
+             tenants: {{ a: {{ tools: {{ deny: [echo] }} }} }}\n",
+            fixture().to_str().unwrap()
+        )
+    };
+    let old = directory_with("old.yaml", &server("test_simple_text"));
+    let (old, new) = (old.path().join("old.yaml"), old.path().join("new.yaml"));
+    std::fs::write(&new, server("test_image_content")).unwrap();
+    let plan = |arguments: &[&str]| {
+        let mut command = ferromcp(["plan"]);
+        command.arg(&new).arg("--against").arg(&old).args(arguments);
+        finish(command, "")
+    };
+    let told = plan(&["--json"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert_eq!(parsed(&told.stdout)["tools_unknown"], json!(["s"]));
+    let told = plan(&["--start", "--json"]);
+    let made = parsed(&told.stdout);
+    let tenant = |id: &str| {
+        let all = made["tenants"].as_array().unwrap();
+        all.iter()
+            .find(|tenant| tenant["id"] == id)
+            .cloned()
+            .unwrap_or_default()
+    };
+    for id in ["a", "local"] {
+        assert_eq!(
+            tenant(id)["tools_gained"],
+            json!(["s__test_simple_text"]),
+            "{made:#}"
+        );
+        assert_eq!(
+            tenant(id)["tools_lost"],
+            json!(["s__test_image_content"]),
+            "{made:#}"
+        );
+    }
+    assert_eq!((told.code, &made["reloadable"]), (0, &json!(true)), "{made:#}");
+    std::fs::write(&new, format!("{}listen: {{ http: 127.0.0.1:1 }}\n", server("x"))).unwrap();
+    let told = plan(&[]);
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(
+        told.stdout
+            .contains("listen.http: 127.0.0.1:8080 (default) -> 127.0.0.1:1"),
+        "{told:?}"
+    );
+    std::fs::write(&new, "listn: {}").unwrap();
+    let told = plan(&[]);
+    assert_eq!(told.code, 2, "{told:?}");
+    assert!(told.stderr.contains("new.yaml:1:1"), "{told:?}");
+}

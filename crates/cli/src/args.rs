@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Check a configuration file: every error with its line and column.
     Check(Check),
+    /// Show what a reload would change: servers, tools of each tenant, limits, and what it would refuse.
+    Plan(Plan),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema,
     /// Turn an MCP host's `mcpServers` JSON into a ferromcp.yaml on standard output.
@@ -514,6 +516,29 @@ pub(crate) struct Check {
     /// The file to check.
     #[arg(default_value = "ferromcp.yaml")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ferromcp plan new.yaml --against ferromcp.yaml
+  ferromcp plan new.yaml --against ferromcp.yaml --start --json
+
+WIDER marks what lets somebody do more than before: a key, an access list, a limit. Tools of servers are known from the lock
+file (`lock.file`), or with --start from the servers themselves; which are not known is said.
+Exit codes: 0, 1 if a reload would refuse a change because it needs a restart, 2 bad configuration.")]
+pub(crate) struct Plan {
+    /// The configuration file that would be loaded.
+    pub(crate) file: PathBuf,
+    /// The one that it is compared with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) against: PathBuf,
+    /// Start the servers of both to see their tools, and stop them afterwards.
+    #[arg(long)]
+    pub(crate) start: bool,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

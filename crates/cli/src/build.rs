@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ferromcp_config::{Config, Files, Override};
 use ferromcp_core::catalog::{Edit, Edits};
-use ferromcp_core::{Access, Gateway, Identity, Observer, Policy, ScanLimits, SchemaMode};
+use ferromcp_core::{Access, Gateway, Identity, Listing, Observer, Policy, ScanLimits, SchemaMode};
 use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
 use ferromcp_supervisor::{ChildSpec, Resources};
 use ferromcp_tools::FilesSettings;
@@ -25,7 +25,7 @@ use tracing::warn;
 use crate::args::Serve;
 use crate::exit::Failure;
 
-pub(crate) use access::{access, authorization, guesses, tokens_of};
+pub(crate) use access::{access, authorization, directory, guesses, tokens_of};
 pub(crate) use admin::{keys as admin_keys, tenants};
 pub(crate) use audit::audit;
 pub(crate) use lock::{follow_lock, read as read_lock};
@@ -69,6 +69,16 @@ pub(crate) fn gateway(
 ) -> Result<Arc<Gateway>, Failure> {
     let gateway = Gateway::new(identity(config), policy(config), observer).with_access(access);
     let gateway = Arc::new(gateway);
+    gateway.publish(pack(config)?);
+    if config.builtin.batch {
+        gateway.publish(ferromcp_tools::batch(&gateway));
+    }
+    lock::lock(config, &gateway)?;
+    Ok(gateway)
+}
+
+/// The built-in tools.
+pub(crate) fn pack(config: &Config) -> Result<Listing, Failure> {
     let files = config.builtin.files.as_ref().map(|files| FilesSettings {
         roots: files.roots.clone(),
         write: files.write,
@@ -80,14 +90,7 @@ pub(crate) fn gateway(
         echo: config.builtin.echo,
         files: files.unwrap_or_default(),
     };
-    let pack =
-        ferromcp_tools::listing(&settings).map_err(|e| Failure::Usage(format!("built-in tools: {e}")))?;
-    gateway.publish(pack);
-    if config.builtin.batch {
-        gateway.publish(ferromcp_tools::batch(&gateway));
-    }
-    lock::lock(config, &gateway)?;
-    Ok(gateway)
+    ferromcp_tools::listing(&settings).map_err(|e| Failure::Usage(format!("built-in tools: {e}")))
 }
 
 fn identity(config: &Config) -> Identity {

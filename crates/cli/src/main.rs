@@ -21,6 +21,7 @@ mod keys;
 mod lock;
 mod otlp;
 mod pins;
+mod plan;
 mod serve;
 mod tenants;
 mod why;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Why(args) => why::run(&args),
         Command::Lock(args) => lock::run(&args),
         Command::Check(args) => files::check(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Schema => files::schema(),
         Command::Import(args) => files::import(&args),
         Command::Faults(args) => faults::run(&args),

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod assemble;
+mod changes;
 mod check;
 mod document;
 mod excerpt;
@@ -38,8 +39,10 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, Given, Reload, changes};
 pub use document::DocumentProblem;
 pub use import::{Imported, Note, import};
+pub use load::Loaded;
 pub use model::{
     AccessList, ActsFor, Admin, Anonymous, AssertionSource, Audit, AuditLog, AuditOtlp, Auth, Builtin,
     ByteRate, Command, Config, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm, JwtKeys, Keep,

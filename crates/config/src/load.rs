@@ -4,11 +4,53 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::changes::Given;
 use crate::check::Checker;
+use crate::fields::Fields;
 use crate::interpolate::plain_io;
 use crate::problem::{ConfigError, Problem, Problems};
 use crate::source::Source;
 use crate::{Config, MAX_FILE, assemble, settings, yaml};
+
+/// A configuration together with the text that it comes from.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// What it means.
+    pub config: Config,
+    /// Which settings it gives, to compare it with another one.
+    pub given: Given,
+    /// The text, without a byte order mark.
+    pub text: String,
+}
+
+impl Loaded {
+    /// As [`Config::load`].
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        Self::from_yaml(&read_text(path)?, path, &|name| std::env::var(name).ok())
+    }
+
+    /// As [`Config::from_yaml`].
+    ///
+    /// # Errors
+    /// As [`Config::from_yaml`].
+    pub fn from_yaml(
+        text: &str,
+        origin: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut given = Given::default();
+        let (text, config) = read(text, origin, env, |fields| given = Given::of(fields))?;
+        Ok(Self {
+            config,
+            given,
+            text: text.to_owned(),
+        })
+    }
+}
 
 impl Config {
     /// Reads and validates a file. `${NAME}` is taken from the process's environment.
@@ -33,21 +75,32 @@ impl Config {
         origin: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let text = accept_text(text, origin)?;
-        let source = Source::new(origin, text);
-        let mut problems = Problems::default();
-        let Some(root) = yaml::compose(text, &mut problems) else {
-            return Err(problems.into_error(&source, None));
-        };
-        let base = origin.parent().unwrap_or(Path::new(""));
-        let mut checker = Checker::new(&mut problems, env, base);
-        let config = checker
-            .object(&root, &settings::ROOT)
-            .map(|fields| assemble::config(fields, &mut problems));
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(problems.into_error(&source, Some(&root))),
-        }
+        read(text, origin, env, |_| ()).map(|(_, config)| config)
+    }
+}
+
+/// `look` sees what the file gives, checked setting by setting.
+fn read<'t>(
+    text: &'t str,
+    origin: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    look: impl FnOnce(&Fields),
+) -> Result<(&'t str, Config), ConfigError> {
+    let text = accept_text(text, origin)?;
+    let source = Source::new(origin, text);
+    let mut problems = Problems::default();
+    let Some(root) = yaml::compose(text, &mut problems) else {
+        return Err(problems.into_error(&source, None));
+    };
+    let base = origin.parent().unwrap_or(Path::new(""));
+    let mut checker = Checker::new(&mut problems, env, base);
+    let config = checker.object(&root, &settings::ROOT).map(|fields| {
+        look(&fields);
+        assemble::config(fields, &mut problems)
+    });
+    match config {
+        Some(config) if problems.is_empty() => Ok((text, config)),
+        _ => Err(problems.into_error(&source, Some(&root))),
     }
 }
 

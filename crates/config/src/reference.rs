@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::changes::{Reload, reload_of};
 use crate::scalar::{show_duration, show_size};
 use crate::settings::ROOT;
 use crate::spec::{Absent, Kind, Later, Object};
@@ -115,6 +116,10 @@ const RULES: &str = "```
 - The file is UTF-8, one YAML document, at most 4 MiB, at most 32 levels deep. Anchors and aliases work; merge keys
   (`<<`) and tags (`!name`) do not.
 - A number without quotes in `args`, `env` and `headers` is passed on as it is written.
+
+The column *Reload* says what a reload makes of a setting that changed: `yes`, it is in force from the next call on; `workers`, it is
+in force with new workers of the servers that it concerns, and the old ones finish their calls; `restart`, it needs a restart, and
+a reload that would change it is refused. `ferromcp plan` says it of two files. This version does not reload a running server yet.
 ";
 
 const LATER: &str = "
@@ -148,7 +153,7 @@ fn section(out: &mut String, path: &str, object: &'static Object, later: &mut Ve
     };
     let _ = write!(
         out,
-        "\n## {title}\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n"
+        "\n## {title}\n\n| Key | Value | Default | Reload | Meaning |\n|---|---|---|---|---|\n"
     );
     for field in object.fields {
         let default = match field.default {
@@ -160,9 +165,10 @@ fn section(out: &mut String, path: &str, object: &'static Object, later: &mut Ve
         let value = cell(&describe(&field.kind));
         let _ = writeln!(
             out,
-            "| `{}` | {value} | {} | {} |",
+            "| `{}` | {value} | {} | {} | {} |",
             field.key,
             cell(&default),
+            reload(&field.kind, &join(path, field.key)),
             cell(field.doc)
         );
     }
@@ -183,6 +189,24 @@ fn section(out: &mut String, path: &str, object: &'static Object, later: &mut Ve
         }
     }
     later.extend(object.later.iter().map(|l| (join(path, l.key), l)));
+}
+
+/// Blocks have settings of their own, each with its own answer.
+fn reload(kind: &Kind, path: &str) -> &'static str {
+    let block = matches!(
+        kind,
+        Kind::Object(_)
+            | Kind::Table {
+                item: Kind::Object(_),
+                ..
+            }
+    );
+    match reload_of(&path.replace("[]", "")) {
+        _ if block => "",
+        Reload::Live => "yes",
+        Reload::Workers => "workers",
+        Reload::Restart => "restart",
+    }
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -10,7 +10,8 @@ use ferromcp_core::{
 use ferromcp_protocol::json;
 use serde_json::{Value, json};
 
-const NAME: &str = "batch_call";
+/// Name of the tool.
+pub const NAME: &str = "batch_call";
 /// Name of the source in the catalog.
 const SOURCE: &str = "batch";
 

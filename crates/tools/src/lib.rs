@@ -18,6 +18,6 @@ mod echo;
 mod files;
 mod pack;
 
-pub use batch::batch;
+pub use batch::{NAME as BATCH_CALL, batch};
 pub use files::{FilesSettings, SearchLimits};
 pub use pack::{PackError, Settings, echo, listing};

@@ -33,6 +33,11 @@ pub(crate) fn access(
     Ok(Access::new(settings))
 }
 
+/// The tenants of the file.
+pub(crate) fn directory(config: &Config) -> Result<Directory, Failure> {
+    settings(config, None, &[], &Directory::default()).map(|settings| settings.directory)
+}
+
 /// The checker of tokens, where the configuration accepts any.
 pub(crate) fn tokens_of(config: &Config) -> Result<Option<Arc<Tokens>>, Failure> {
     config.auth.jwt.as_ref().map(tokens).transpose()
