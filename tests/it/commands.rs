@@ -243,7 +243,7 @@ fn a_call_gives_up_after_its_time() {
 fn a_plan_says_what_tenants_gain_and_lose_and_what_needs_a_restart() {
     let server = |deny: &str| {
         format!(
-            "servers: {{ s: {{ command: {:?}, args: [stdio], tools: {{ deny: [{deny}] }} }} }}\n\
+            "servers: {{ s: {{ command: {:?}, args: [--stdio], tools: {{ deny: [{deny}] }} }} }}\n\
              tenants: {{ a: {{ tools: {{ deny: [echo] }} }} }}\n",
             fixture().to_str().unwrap()
         )

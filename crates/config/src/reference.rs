@@ -202,7 +202,7 @@ fn reload(kind: &Kind, path: &str) -> &'static str {
             }
     );
     match reload_of(&path.replace("[]", "")) {
-        _ if block => "",
+        _ if block => "by field",
         Reload::Live => "yes",
         Reload::Workers => "workers",
         Reload::Restart => "restart",
