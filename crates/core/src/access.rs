@@ -217,6 +217,21 @@ impl Access {
         ViewChange { changed }
     }
 
+    /// Tenants that were here before and are in `next`, with what they might do and may do.
+    pub(crate) fn tenants_of_both<'a>(
+        &'a self,
+        next: &'a Self,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Grants, &'a Grants)> {
+        next.grants
+            .iter()
+            .filter_map(|(id, new)| Some((id, &**self.grants.get(id)?, &**new)))
+    }
+
+    /// What local users may do.
+    pub(crate) fn local_grants(&self) -> &Grants {
+        &self.local.grants
+    }
+
     /// The limits with a rate for every tool of the catalog that a pattern matches. What was used of
     /// `before` stays used.
     pub(crate) fn limits_with(&self, catalog: &Catalog, before: &Limits) -> Arc<Limits> {
@@ -505,6 +520,15 @@ impl Grants {
     /// True if this may be seen and called.
     pub fn allows(&self, kind: Kind, name: &str) -> bool {
         self.acl().is_none_or(|acl| acl.decide(kind, name).allowed)
+    }
+
+    /// Compiled from the same settings.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (&self.tenant, &other.tenant) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// Rates and quotas of the tenant.

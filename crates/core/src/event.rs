@@ -39,7 +39,7 @@ pub enum Event {
     Draining,
 }
 
-/// Which lists look different, to whom. The catalog is the same: only who may see what of it changed.
+/// Which lists look different, to whom.
 #[derive(Debug, Default)]
 pub struct ViewChange {
     pub(crate) changed: HashMap<Arc<str>, Lists>,
@@ -66,6 +66,14 @@ pub struct Lists {
 impl Lists {
     pub(crate) fn any(self) -> bool {
         self.tools || self.resources || self.prompts
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            tools: self.tools || other.tools,
+            resources: self.resources || other.resources,
+            prompts: self.prompts || other.prompts,
+        }
     }
 
     /// The lists of a catalog that look different.

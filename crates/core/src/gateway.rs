@@ -26,10 +26,12 @@ use board::Board;
 
 mod board;
 mod logs;
+mod reconfigure;
 mod view;
 mod watches;
 
 pub use logs::LogWish;
+pub use reconfigure::{Reconfiguration, Slot};
 pub use view::View;
 
 /// The gateway: the current snapshot, and the pipeline over it. Cheap to share in an [`Arc`].
@@ -203,6 +205,13 @@ impl Gateway {
     /// running calls stay counted.
     pub fn set_access(&self, settings: AccessSettings) {
         self.board.set_access(settings);
+    }
+
+    /// Puts another configuration in place, all of it at one moment: no call sees a part of the old and a part of the new
+    /// one. Calls that run finish under the old one. What was used of rates and quotas stays used. Streams of tenants that are
+    /// out end, and only tenants whose lists look different are told.
+    pub fn reconfigure(&self, next: Reconfiguration) {
+        self.board.reconfigure(next);
     }
 
     /// Tells listeners that a resource of this source has new contents. `uri`: the source's own.

@@ -45,7 +45,7 @@ pub use ferromcp_guard::ScanLimits;
 pub use ferromcp_limits::Standing;
 pub use ferromcp_tenancy as tenancy;
 pub use ferromcp_tenancy::CertificateNames;
-pub use gateway::{Gateway, LogWish, Outcome, TaskWatch, View, Watch};
+pub use gateway::{Gateway, LogWish, Outcome, Reconfiguration, Slot, TaskWatch, View, Watch};
 pub use lists::ListKey;
 pub use record::{CallRecord, Observer};
 pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};

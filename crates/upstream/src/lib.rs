@@ -41,4 +41,4 @@ mod wire;
 pub use pool::PoolSize;
 pub use sharing::Sharing;
 pub use spec::{Effect, EraChoice, ToolFilter, TransportSpec, UpstreamSpec};
-pub use upstreams::Upstreams;
+pub use upstreams::{Next, Prepared, Upstreams};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ferromcp_core::{
@@ -79,11 +79,33 @@ pub(crate) struct Upstream {
     /// The breaker has nothing to remember, so calls need not look at it.
     calm: AtomicBool,
     budget: Budget,
+    /// Whether its listings are published.
+    stage: Mutex<Stage>,
+}
+
+/// What becomes of an upstream's listings.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// They are published.
+    Live,
+    /// It is made ready for a configuration that is not in force yet: the last one is kept.
+    Held(Option<Box<Listing>>),
+    /// Its place is taken, or it is gone: they are dropped.
+    Retired,
 }
 
 impl Upstream {
     /// Publishes a listing in state `Starting`.
     pub(crate) fn publish(gateway: &Arc<Gateway>, spec: UpstreamSpec, room: Arc<Semaphore>) -> Arc<Self> {
+        Self::made(gateway, spec, room, Stage::Live)
+    }
+
+    /// The same, but nothing is published before it is told to.
+    pub(crate) fn held(gateway: &Arc<Gateway>, spec: UpstreamSpec, room: Arc<Semaphore>) -> Arc<Self> {
+        Self::made(gateway, spec, room, Stage::Held(None))
+    }
+
+    fn made(gateway: &Arc<Gateway>, spec: UpstreamSpec, room: Arc<Semaphore>, stage: Stage) -> Arc<Self> {
         let children = match spec.transport {
             TransportSpec::Stdio(_) => Some(Arc::clone(&room)),
             TransportSpec::Http(_) => None,
@@ -103,6 +125,7 @@ impl Upstream {
             breaker: Mutex::new(Breaker::new()),
             calm: AtomicBool::new(true),
             budget: Budget::new(),
+            stage: Mutex::new(stage),
         });
         made.list(&Offer::unknown(), SourceState::Starting);
         made
@@ -127,7 +150,21 @@ impl Upstream {
         listing.resources.clone_from(&offer.resources);
         listing.templates.clone_from(&offer.templates);
         listing.prompts.clone_from(&offer.prompts);
-        gateway.publish(listing);
+        // Published under the lock: whoever changes the stage knows that nothing of before is on its way.
+        match &mut *self.stage() {
+            Stage::Live => gateway.publish(listing),
+            Stage::Held(last) => *last = Some(Box::new(listing)),
+            Stage::Retired => {}
+        }
+    }
+
+    pub(crate) fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Calls that its workers have now.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.pool.seats().iter().map(|seat| seat.in_flight()).sum()
     }
 
     /// What is known of the dialect it speaks.
@@ -272,7 +309,7 @@ impl Upstream {
         }
     }
 
-    fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -35,18 +35,18 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 pub(super) struct Board {
     snapshot: ArcSwap<Snapshot>,
     /// Only changes of the catalog lock it.
-    registry: Mutex<Registry>,
+    pub(super) registry: Mutex<Registry>,
     /// Something was published that the snapshot does not have yet. Written under the lock of the registry.
-    pending: AtomicBool,
+    pub(super) pending: AtomicBool,
     events: broadcast::Sender<Event>,
-    watches: Mutex<Watches>,
+    pub(super) watches: Mutex<Watches>,
 }
 
 #[derive(Default)]
-struct Registry {
+pub(super) struct Registry {
     /// In configured order.
-    parts: Vec<Arc<Compiled>>,
-    vetting: Option<Arc<dyn Vetting>>,
+    pub(super) parts: Vec<Arc<Compiled>>,
+    pub(super) vetting: Option<Arc<dyn Vetting>>,
     /// What is published before this is merged later.
     quiet_until: Option<Instant>,
 }
@@ -222,7 +222,7 @@ impl Board {
         }
     }
 
-    fn rebuild(&self, registry: &mut Registry) {
+    pub(super) fn rebuild(&self, registry: &mut Registry) {
         let begin = Instant::now();
         let before = self.snapshot.load();
         let catalog = Catalog::merge(&registry.parts);
@@ -254,6 +254,11 @@ impl Board {
         let end = Instant::now();
         let pause = (end - begin) * PAUSE_FACTOR;
         registry.quiet_until = Some(end + pause.clamp(PAUSE, PAUSE_MAX));
+    }
+
+    /// Puts a snapshot in place. Under the lock of the registry.
+    pub(super) fn replace(&self, next: Arc<Snapshot>) {
+        self.snapshot.store(next);
     }
 
     pub(super) fn emit(&self, event: Event) {

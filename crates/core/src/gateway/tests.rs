@@ -446,6 +446,7 @@ async fn results_are_redacted_where_the_policy_says_so() {
 
 mod aliases;
 mod batches;
+mod reconfigure;
 mod swap;
 #[test]
 fn a_watch_moves_when_its_source_is_replaced_and_only_then() {
