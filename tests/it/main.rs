@@ -17,6 +17,7 @@ mod otlp;
 mod parity;
 mod readme;
 mod relayed;
+mod reload;
 mod rmcp;
 mod rules;
 mod serving;

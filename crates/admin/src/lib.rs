@@ -14,6 +14,7 @@ mod credential;
 mod look;
 mod openapi;
 mod refusal;
+mod reload;
 mod route;
 mod rules;
 mod serve;
@@ -23,6 +24,7 @@ mod tenants;
 
 pub use credential::AdminKey;
 pub use openapi::generated;
+pub use reload::{NotReloaded, Reload, Reloading};
 pub use route::{Admin, AdminSettings};
 pub use rules::{FileTenant, Issue, Others, Rules, TenantParts};
 pub use serve::serve;

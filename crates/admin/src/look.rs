@@ -265,7 +265,7 @@ pub(crate) fn status(admin: &Admin) -> Answer {
         "uptime_seconds": admin.started.elapsed().as_secs(),
         "draining": admin.gateway.is_draining(),
         "in_flight": admin.gateway.in_flight(),
-        "tenants": { "file": admin.tenants.file().len(), "store": admin.tenants.stored().len() },
+        "tenants": { "file": admin.tenants.rules().file().len(), "store": admin.tenants.stored().len() },
         "sources": sources,
         "audit": audit,
     }))

@@ -66,6 +66,9 @@ pub(crate) fn document() -> Value {
                 &[], Some("Question"), "200", &reference("Verdicts")) },
             "/admin/v1/status": { "get": operation("getStatus", "State of the server, its sources and its audit log.", &[], None, "200",
                 &json!({ "type": "object", "required": ["version", "generation", "in_flight", "tenants", "sources"] })) },
+            "/admin/v1/reload": { "post": operation("reload",
+                "Take over the configuration file, all of it or, if anything in it cannot be, nothing. The answer is what changed, as `ferromcp plan --json` says it.",
+                &[], None, "200", &json!({ "type": "object", "required": ["changes", "servers", "tenants", "settings"] })) },
             "/admin/v1/openapi.json": { "get": operation("getOpenApi", "This document.", &[], None, "200", &json!({ "type": "object" })) },
         },
         "components": {

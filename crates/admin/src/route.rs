@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::credential::{self, AdminKey};
 use crate::refusal::{Code, Refusal};
+use crate::reload::{self, Reload};
 use crate::serve::read_body;
 use crate::tenant_api::{self, Precondition};
 use crate::tenants::Tenants;
@@ -30,6 +31,8 @@ pub struct AdminSettings {
     pub gateway: Arc<Gateway>,
     /// Where changes are recorded, and what is queried.
     pub audit: Option<Audit>,
+    /// Takes over the configuration file, if there is one.
+    pub reload: Option<Arc<dyn Reload>>,
 }
 
 /// The API. Share it in an [`Arc`].
@@ -39,6 +42,7 @@ pub struct Admin {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) audit: Option<Audit>,
+    pub(crate) reload: Option<Arc<dyn Reload>>,
     pub(crate) started: Instant,
 }
 
@@ -74,6 +78,7 @@ pub(crate) enum Route {
     Audit,
     Why,
     Status,
+    Reload,
     OpenApi,
 }
 
@@ -93,6 +98,7 @@ impl Route {
             ["audit"] => Self::Audit,
             ["why"] => Self::Why,
             ["status"] => Self::Status,
+            ["reload"] => Self::Reload,
             ["openapi.json"] => Self::OpenApi,
             _ => return None,
         })
@@ -103,7 +109,7 @@ impl Route {
             Self::Tenants => "GET, POST",
             Self::Tenant(_) => "GET, PUT, PATCH, DELETE",
             Self::Key(..) => "DELETE",
-            Self::Keys(_) | Self::Suspend(_) | Self::Resume(_) | Self::Why => "POST",
+            Self::Keys(_) | Self::Suspend(_) | Self::Resume(_) | Self::Why | Self::Reload => "POST",
             Self::Usage(_) | Self::Audit | Self::Status | Self::OpenApi => "GET",
         }
     }
@@ -155,6 +161,7 @@ impl Admin {
             tenants,
             gateway,
             audit,
+            reload,
         } = settings;
         let started = Instant::now();
         Arc::new(Self {
@@ -162,6 +169,7 @@ impl Admin {
             tenants,
             gateway,
             audit,
+            reload,
             started,
         })
     }
@@ -239,7 +247,7 @@ impl Admin {
             ));
         }
         let Some(operation) = route.change(method) else {
-            return self.look(&route, request).await;
+            return self.look(&route, request, &principal).await;
         };
         let (headers, body) = (request.headers().clone(), request.into_body());
         let body = body_of(&headers, body).await;
@@ -301,7 +309,12 @@ impl Admin {
         })
     }
 
-    async fn look(&self, route: &Route, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn look(
+        &self,
+        route: &Route,
+        request: Request<Incoming>,
+        principal: &str,
+    ) -> Result<Answer, Refusal> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         match route {
             Route::Tenants => tenant_api::list(self, &query),
@@ -310,6 +323,8 @@ impl Admin {
             Route::Audit => look::audit(self, &query, SystemTime::now()).await,
             Route::Status => Ok(look::status(self)),
             Route::OpenApi => Ok(Answer::ok(openapi::document())),
+            // Records itself, as the other ways to reload do.
+            Route::Reload => reload::reload(self, principal).await,
             Route::Why => {
                 let (headers, body) = (request.headers().clone(), request.into_body());
                 look::why(self, &body_of(&headers, body).await?)

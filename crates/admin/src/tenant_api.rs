@@ -78,11 +78,8 @@ pub(crate) fn list(admin: &Admin, query: &str) -> Result<Answer, Refusal> {
         .take(limit + 1)
         .map(|(id, held)| (id.as_str(), shown(id, held)))
         .collect();
-    let of_file = admin
-        .tenants
-        .file()
-        .iter()
-        .filter(|tenant| tenant.id.as_str() > after);
+    let rules = admin.tenants.rules();
+    let of_file = rules.file().iter().filter(|tenant| tenant.id.as_str() > after);
     all.extend(of_file.map(|tenant| (tenant.id.as_str(), shown_file(&tenant.id, &tenant.document))));
     all.sort_unstable_by_key(|(id, _)| *id);
     let more = all.len() > limit;

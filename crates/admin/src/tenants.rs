@@ -1,7 +1,7 @@
 //! The tenants of file and store, and the order in which a change happens.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ferromcp_core::{AccessSettings, Gateway};
@@ -43,7 +43,9 @@ type All = BTreeMap<String, Arc<Held>>;
 
 /// The tenants of file and store.
 pub struct Tenants {
-    rules: Box<dyn Rules>,
+    directory: PathBuf,
+    /// Held for as long as it takes to copy or replace the pointer.
+    rules: RwLock<Arc<dyn Rules>>,
     /// One change at a time. Held while the disk is written, so never in an async task.
     store: Mutex<Store>,
     /// Held for as long as it takes to copy or replace the pointer.
@@ -97,56 +99,43 @@ impl Tenants {
     /// The store cannot be opened, or a tenant in it is also in the file or breaks the rules.
     pub fn open(directory: &Path, rules: Box<dyn Rules>) -> Result<Self, TenantsError> {
         let store = Store::open(directory)?;
-        let stored = store.all()?;
-        let mut others = Others {
-            ids: stored.iter().map(|tenant| tenant.id.clone()).collect(),
-            ..Others::default()
-        };
-        let mut all = All::new();
-        for tenant in stored {
-            let conflict = |message: String| TenantsError::Conflict {
-                place: format!("admin.store {}, tenant {}", directory.display(), tenant.id),
-                message,
-            };
-            if rules.file().iter().any(|other| other.id == tenant.id) {
-                return Err(conflict(format!(
-                    "this tenant is in the store of the admin API and also in the configuration file (tenants.{}): \
-                     remove it there, start, delete it through the admin API if the file shall have it, and put it back",
-                    tenant.id
-                )));
-            }
-            let wrong = |issues: &[Issue]| {
-                let lines: Vec<String> = issues
-                    .iter()
-                    .map(|i| format!("{} {}", i.pointer, i.message))
-                    .collect();
-                conflict(format!(
-                    "does not go with this configuration: {}",
-                    lines.join("; ")
-                ))
-            };
-            let document = parsed(&tenant.document).map_err(|refusal| wrong(&refusal.issues))?;
-            let parts = rules
-                .check(&tenant.id, &tenant.document, &others)
-                .map_err(|issues| wrong(&issues))?;
-            for key in &parts.settings.keys {
-                others.keys.insert(key.hash.clone(), tenant.id.clone());
-            }
-            for rule in &parts.settings.certificates {
-                others.certificates.insert(rule.clone(), tenant.id.clone());
-            }
-            let held = Held {
-                version: tenant.version,
-                document,
-                parts,
-            };
-            all.insert(tenant.id, Arc::new(held));
-        }
+        let rules: Arc<dyn Rules> = Arc::from(rules);
+        let all = checked_all(directory, &store, &*rules)?;
         Ok(Self {
-            rules,
+            directory: directory.to_owned(),
+            rules: RwLock::new(rules),
             store: Mutex::new(store),
             all: RwLock::new(Arc::new(all)),
         })
+    }
+
+    /// Takes other rules, those of another configuration. Every tenant of the store is checked against them, then `apply`
+    /// puts all of it in force, while no tenant changes. Blocks.
+    ///
+    /// # Errors
+    /// A tenant of the store is also in the file, or breaks the rules; or what `apply` says. Nothing has changed then.
+    pub fn reconfigure<E: From<TenantsError>>(
+        &self,
+        gateway: &Gateway,
+        rules: Box<dyn Rules>,
+        apply: impl FnOnce(AccessSettings) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules: Arc<dyn Rules> = Arc::from(rules);
+        let all = checked_all(&self.directory, &store, &*rules)?;
+        let parts: Vec<&TenantParts> = all.values().map(|held| &held.parts).collect();
+        let snapshot = gateway.snapshot();
+        let access = rules
+            .access(&parts, snapshot.access.directory())
+            .map_err(|message| TenantsError::Conflict {
+                place: format!("admin.store {}", self.directory.display()),
+                message,
+            })?;
+        drop(snapshot);
+        apply(access)?;
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        *self.all.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        Ok(())
     }
 
     /// Settings for all tenants as they are now.
@@ -159,7 +148,7 @@ impl Tenants {
 
     fn compiled(&self, all: &All, before: &Directory) -> Result<AccessSettings, String> {
         let parts: Vec<&TenantParts> = all.values().map(|held| &held.parts).collect();
-        self.rules.access(&parts, before)
+        self.rules().access(&parts, before)
     }
 
     /// The tenants of the store.
@@ -167,9 +156,9 @@ impl Tenants {
         Arc::clone(&self.all.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The tenants of the file.
-    pub(crate) fn file(&self) -> &[FileTenant] {
-        self.rules.file()
+    /// What the configuration file says of tenants.
+    pub(crate) fn rules(&self) -> Arc<dyn Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether there is such a tenant.
@@ -177,8 +166,8 @@ impl Tenants {
         self.stored().contains_key(id) || self.of_file(id).is_some()
     }
 
-    pub(crate) fn of_file(&self, id: &str) -> Option<&FileTenant> {
-        self.rules.file().iter().find(|tenant| tenant.id == id)
+    pub(crate) fn of_file(&self, id: &str) -> Option<FileTenant> {
+        self.rules().file().iter().find(|tenant| tenant.id == id).cloned()
     }
 
     /// Changes one tenant: looks, edits, checks, writes to disk, puts it in force. Blocks.
@@ -264,7 +253,7 @@ impl Tenants {
 
     /// A document that follows the rules, among all others.
     fn checked(&self, id: &str, document: Map<String, Value>, all: &All) -> Result<Held, Refusal> {
-        if !all.contains_key(id) && all.len() + self.file().len() >= MAX_TENANTS {
+        if !all.contains_key(id) && all.len() + self.rules().file().len() >= MAX_TENANTS {
             return Err(Refusal::new(
                 Code::Conflict,
                 "admin.tenant.limit",
@@ -282,13 +271,66 @@ impl Tenants {
             }
         }
         let text = Value::from(document.clone()).to_string();
-        let parts = self.rules.check(id, &text, &others).map_err(Refusal::document)?;
+        let parts = self
+            .rules()
+            .check(id, &text, &others)
+            .map_err(Refusal::document)?;
         Ok(Held {
             version: 0,
             document,
             parts,
         })
     }
+}
+
+/// The tenants of a store, each by the rules and among the others.
+fn checked_all(directory: &Path, store: &Store, rules: &dyn Rules) -> Result<All, TenantsError> {
+    let stored = store.all()?;
+    let mut others = Others {
+        ids: stored.iter().map(|tenant| tenant.id.clone()).collect(),
+        ..Others::default()
+    };
+    let mut all = All::new();
+    for tenant in stored {
+        let conflict = |message: String| TenantsError::Conflict {
+            place: format!("admin.store {}, tenant {}", directory.display(), tenant.id),
+            message,
+        };
+        if rules.file().iter().any(|other| other.id == tenant.id) {
+            return Err(conflict(format!(
+                "this tenant is in the store of the admin API and also in the configuration file (tenants.{}): \
+                 remove it there, start, delete it through the admin API if the file shall have it, and put it back",
+                tenant.id
+            )));
+        }
+        let wrong = |issues: &[Issue]| {
+            let lines: Vec<String> = issues
+                .iter()
+                .map(|i| format!("{} {}", i.pointer, i.message))
+                .collect();
+            conflict(format!(
+                "does not go with this configuration: {}",
+                lines.join("; ")
+            ))
+        };
+        let document = parsed(&tenant.document).map_err(|refusal| wrong(&refusal.issues))?;
+        let parts = rules
+            .check(&tenant.id, &tenant.document, &others)
+            .map_err(|issues| wrong(&issues))?;
+        for key in &parts.settings.keys {
+            others.keys.insert(key.hash.clone(), tenant.id.clone());
+        }
+        for rule in &parts.settings.certificates {
+            others.certificates.insert(rule.clone(), tenant.id.clone());
+        }
+        let held = Held {
+            version: tenant.version,
+            document,
+            parts,
+        };
+        all.insert(tenant.id, Arc::new(held));
+    }
+    Ok(all)
 }
 
 /// Reads a document.

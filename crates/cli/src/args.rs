@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show what a reload would change: servers, tools of each tenant, limits, and what it would refuse.
     Plan(Plan),
+    /// Have a running server take over its configuration file, and show what changed.
+    Apply(Apply),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema,
     /// Turn an MCP host's `mcpServers` JSON into a ferromcp.yaml on standard output.
@@ -119,10 +121,10 @@ pub(crate) enum Mode {
     All,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Signals: SIGTERM and SIGINT stop accepting, finish the calls in flight (supervisor.drain, default 30 s), then
-exit; a second one exits at once. Standard output of --mode stdio carries MCP only; logs go to standard error.")]
+exit; a second one exits at once. SIGHUP takes over the configuration file, all of it or nothing. Standard output of --mode stdio carries MCP only; logs go to standard error.")]
 pub(crate) struct Serve {
     /// Configuration file. Without one: the built-in tools, on loopback.
     #[arg(long, short, value_name = "FILE", env = "FERROMCP_CONFIG")]
@@ -153,6 +155,9 @@ pub(crate) struct Serve {
     /// of the configuration, or info.
     #[arg(long, value_name = "FILTER", env = "FERROMCP_LOG")]
     pub(crate) log: Option<String>,
+    /// Take over the configuration file whenever it changes, as SIGHUP does.
+    #[arg(long, requires = "config")]
+    pub(crate) watch: bool,
     /// Serve on an address that others can reach although no authentication is configured.
     #[arg(long)]
     pub(crate) insecure_no_auth: bool,
@@ -539,6 +544,31 @@ pub(crate) struct Plan {
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The server reads the file that it was started with, checks it, starts what is new, and puts all of it in force at one moment. Calls
+that run finish under the old configuration. If anything is wrong with it, nothing changes. SIGHUP and `serve --watch` do the same.
+
+Examples:
+  export FERROMCP_ADMIN_KEY=fmcpadmin_...        (made by `ferromcp keys new --admin`)
+  ferromcp apply                                 the server with its admin API on 127.0.0.1:9090
+  ferromcp apply --admin http://10.0.0.7:9090
+
+The answer is what changed, as `ferromcp plan --json` says it. Exit code 0 if it is in force, 1 if the server refused.")]
+pub(crate) struct Apply {
+    /// The admin API of the server.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FERROMCP_ADMIN_URL",
+        default_value = "http://127.0.0.1:9090"
+    )]
+    pub(crate) admin: String,
+    /// Key of the admin API.
+    #[arg(long, value_name = "KEY", env = "FERROMCP_ADMIN_KEY", hide_env_values = true)]
+    pub(crate) admin_key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ mod tls;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ferromcp_config::{Config, Files, Override};
+use ferromcp_config::{Config, Files, Loaded, Override};
 use ferromcp_core::catalog::{Edit, Edits};
 use ferromcp_core::{Access, Gateway, Identity, Listing, Observer, Policy, ScanLimits, SchemaMode};
 use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
@@ -24,19 +24,21 @@ use tracing::warn;
 
 use crate::args::Serve;
 use crate::exit::Failure;
+use crate::reload::has_children;
 
-pub(crate) use access::{access, authorization, directory, guesses, tokens_of};
-pub(crate) use admin::{keys as admin_keys, tenants};
+pub(crate) use access::{access, access_settings, authorization, directory, guesses, tokens_of};
+pub(crate) use admin::{keys as admin_keys, rules, tenants};
 pub(crate) use audit::audit;
-pub(crate) use lock::{follow_lock, read as read_lock};
+pub(crate) use lock::{follow_lock, read as read_lock, vetting};
 pub(crate) use tls::{keep_fresh, scheme, tls};
 
 /// Reads the configuration that the arguments name, and lays the arguments over it.
-pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {
-    let mut config = match &args.config {
-        Some(path) => Config::load(path)?,
-        None => Config::default(),
+pub(crate) fn loaded(args: &Serve) -> Result<Loaded, Failure> {
+    let mut loaded = match &args.config {
+        Some(path) => Loaded::from_file(path)?,
+        None => Loaded::default(),
     };
+    let config = &mut loaded.config;
     if let Some(addr) = args.addr {
         config.listen.http = addr;
     }
@@ -58,7 +60,7 @@ pub(crate) fn config(args: &Serve) -> Result<Config, Failure> {
             max_read: Files::DEFAULT_MAX_READ,
         });
     }
-    Ok(config)
+    Ok(loaded)
 }
 
 /// The gateway with everything that does not have to be started.
@@ -73,7 +75,9 @@ pub(crate) fn gateway(
     if config.builtin.batch {
         gateway.publish(ferromcp_tools::batch(&gateway));
     }
-    lock::lock(config, &gateway)?;
+    if let Some(vetting) = vetting(config)? {
+        gateway.set_vetting(Some(vetting));
+    }
     Ok(gateway)
 }
 
@@ -93,7 +97,7 @@ pub(crate) fn pack(config: &Config) -> Result<Listing, Failure> {
     ferromcp_tools::listing(&settings).map_err(|e| Failure::Usage(format!("built-in tools: {e}")))
 }
 
-fn identity(config: &Config) -> Identity {
+pub(crate) fn identity(config: &Config) -> Identity {
     let (given, own) = (&config.server, Identity::default());
     Identity {
         name: given.name.clone().unwrap_or(own.name),
@@ -103,7 +107,7 @@ fn identity(config: &Config) -> Identity {
     }
 }
 
-fn policy(config: &Config) -> Policy {
+pub(crate) fn policy(config: &Config) -> Policy {
     let (validation, supervisor) = (&config.validation, &config.supervisor);
     Policy {
         scan: ScanLimits {
@@ -128,20 +132,26 @@ fn policy(config: &Config) -> Policy {
 
 /// Starts the upstream servers of the configuration. They connect in the background.
 pub(crate) fn upstreams(config: &Config, gateway: &Arc<Gateway>) -> Upstreams {
-    let watchdog = watchdog(config);
+    upstreams_under(config, gateway, watchdog(config).as_ref())
+}
+
+/// The same, under a watchdog that there is already.
+pub(crate) fn upstreams_under(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    watchdog: Option<&Watchdog>,
+) -> Upstreams {
     let specs = config
         .servers
         .iter()
-        .map(|server| upstream(config, server, watchdog.as_ref()))
+        .map(|server| upstream(config, server, watchdog))
         .collect();
     Upstreams::start(gateway, specs, config.supervisor.max_workers)
 }
 
 /// The process that ends our children if we are killed; only where there will be children.
-fn watchdog(config: &Config) -> Option<Watchdog> {
-    let is_child =
-        |server: &ferromcp_config::Upstream| matches!(server.transport, ferromcp_config::Transport::Stdio(_));
-    if !config.servers.iter().any(is_child) {
+pub(crate) fn watchdog(config: &Config) -> Option<Watchdog> {
+    if !has_children(config) {
         return None;
     }
     // The running program itself, also when another one has taken its place on disk.
@@ -164,7 +174,7 @@ fn watchdog(config: &Config) -> Option<Watchdog> {
         .ok()
 }
 
-fn upstream(
+pub(crate) fn upstream(
     config: &Config,
     server: &ferromcp_config::Upstream,
     watchdog: Option<&Watchdog>,

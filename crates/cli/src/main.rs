@@ -8,6 +8,7 @@
     reason = "a command line program prints"
 )]
 
+mod apply;
 mod args;
 mod audit;
 mod build;
@@ -22,6 +23,7 @@ mod lock;
 mod otlp;
 mod pins;
 mod plan;
+mod reload;
 mod serve;
 mod tenants;
 mod why;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Call(args) => client::call(&args),
         Command::Batch(args) => client::batch(&args),
         Command::Keys(Keys::New(args)) => keys::new(&args),
+        Command::Apply(args) => apply::run(&args),
         Command::Tenants(args) => tenants::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Why(args) => why::run(&args),

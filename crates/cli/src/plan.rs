@@ -14,7 +14,7 @@ use crate::client::{direct, run_async};
 use crate::exit::Failure;
 use crate::files::print;
 
-pub(crate) use diff::{Plan, Side};
+pub(crate) use diff::{Plan, Side, What, same_workers};
 pub(crate) use names::Known;
 pub(crate) use show::plan as shown;
 

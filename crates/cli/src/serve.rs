@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use ferromcp_adapter_http::{Doors, HttpSettings, Listener, ServerTls, Threads};
 use ferromcp_adapter_stdio::Ended;
-use ferromcp_admin::{Admin, AdminSettings};
-use ferromcp_audit::AuditWriter;
+use ferromcp_admin::{Admin, AdminSettings, Reload, Tenants};
+use ferromcp_audit::{Audit, AuditWriter};
 use ferromcp_config::{Config, JwtKeys, LogFormat};
 use ferromcp_core::{Access, Credential, Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
 use ferromcp_telemetry::{CallLog, LogSetup, Records};
-use ferromcp_upstream::Upstreams;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -22,12 +21,14 @@ use crate::args::{Mode, Serve};
 use crate::build;
 use crate::exit::Failure;
 use crate::jwks::Keys;
+use crate::reload::{self, ByAdmin, Parts, Reloader};
 
 /// What is left of the drain limit for ending children after their calls have ended.
 const STOP_CHILDREN: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
-    let config = Arc::new(build::config(args)?);
+    let loaded = build::loaded(args)?;
+    let config = Arc::new(loaded.config.clone());
     let http = args.mode != Mode::Stdio;
     if http {
         refuse_open_door(&config, args.insecure_no_auth)?;
@@ -46,11 +47,8 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
-    let admin_socket = config
-        .admin
-        .as_ref()
-        .map(|admin| bind_admin(admin.listen))
-        .transpose()?;
+    let admin_socket = config.admin.as_ref().map(|admin| bind_admin(admin.listen));
+    let admin_socket = admin_socket.transpose()?;
     let tls = if http { build::tls(&config)? } else { None };
     let mut records = Records::default();
     let _call_log = if config.log.calls {
@@ -69,29 +67,31 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     records.audit.clone_from(&recorded);
     records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
     let gateway = build::gateway(&config, access, records)?;
+    let runtime = runtime(threads)?;
+    let reloader = Reloader::start(
+        &runtime,
+        Parts {
+            args: args.clone(),
+            loaded,
+            gateway: Arc::clone(&gateway),
+            tenants: tenants.clone(),
+            tokens: tokens.clone(),
+            audit: recorded.clone(),
+        },
+    );
     let admin = admin_socket
         .zip(config.admin.as_ref().zip(tenants))
         .map(|(socket, (settings, tenants))| {
-            let settings = AdminSettings {
-                keys: build::admin_keys(settings),
-                tenants,
-                gateway: Arc::clone(&gateway),
-                audit: recorded,
-            };
-            (socket, Admin::new(settings))
+            let reload = args.config.is_some().then(|| Arc::clone(&reloader));
+            (socket, admin(settings, tenants, &gateway, recorded, reload))
         });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("ferromcp")
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::other("cannot start the runtime", e))?;
     let server = Server {
         config,
         gateway,
         runtime,
         tokens,
         admin,
+        reloader,
         tls,
         stop: CancellationToken::new(),
     };
@@ -103,6 +103,22 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         }
         _ => served,
     }
+}
+
+fn admin(
+    settings: &ferromcp_config::Admin,
+    tenants: Arc<Tenants>,
+    gateway: &Arc<Gateway>,
+    audit: Option<Audit>,
+    reload: Option<Arc<Reloader>>,
+) -> Arc<Admin> {
+    Admin::new(AdminSettings {
+        keys: build::admin_keys(settings),
+        tenants,
+        gateway: Arc::clone(gateway),
+        audit,
+        reload: reload.map(|reload| Arc::new(ByAdmin(reload)) as Arc<dyn Reload>),
+    })
 }
 
 /// The tenant of stdio is one that there is, and that is not suspended.
@@ -122,6 +138,7 @@ struct Server {
     runtime: Runtime,
     tokens: Option<Arc<Tokens>>,
     admin: Option<(TcpListener, Arc<Admin>)>,
+    reloader: Arc<Reloader>,
     tls: Option<Arc<ServerTls>>,
     stop: CancellationToken,
 }
@@ -133,17 +150,11 @@ impl Server {
             Arc::clone(&self.gateway),
             endpoint_settings(&self.config),
         ));
-        if let Some(lock) = self.config.lock.clone() {
-            self.runtime
-                .spawn(build::follow_lock(lock, Arc::clone(&self.gateway)));
-        }
-        let upstreams = self
-            .runtime
-            .block_on(async { build::upstreams(&self.config, &self.gateway) });
         self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
         let admin = self.open_admin();
         let doors = self.open_http(listeners, &endpoint, drain)?;
+        self.runtime.block_on(async { self.follow(args) })?;
         let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
         self.stop.cancel();
         if let Some(admin) = admin {
@@ -152,7 +163,7 @@ impl Server {
         }
         // The doors wait for calls as long again: only for answers on their way, not for calls that had their time.
         let closed = drained && doors.is_none_or(Threads::join);
-        self.runtime.block_on(stop_upstreams(upstreams));
+        self.runtime.block_on(stop_upstreams(&self.reloader));
         // Whatever still runs now (a blocking tool, say) has had its time.
         self.runtime.shutdown_background();
         if drained && closed {
@@ -161,6 +172,30 @@ impl Server {
         Err(Failure::Drain(format!(
             "calls were still running after the drain limit of {drain:?}; they were cancelled"
         )))
+    }
+
+    /// Reloads at SIGHUP and, where that is asked for, when the file changes. On the runtime.
+    fn follow(&self, args: &Serve) -> Result<(), Failure> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let mut hang_up =
+                signal(SignalKind::hangup()).map_err(|e| Failure::other("cannot listen for signals", e))?;
+            let reloader = args.config.is_some().then(|| Arc::clone(&self.reloader));
+            tokio::spawn(async move {
+                while hang_up.recv().await.is_some() {
+                    match &reloader {
+                        // What came of it was told.
+                        Some(reloader) => drop(reloader.reload("SIGHUP").await),
+                        None => warn!("SIGHUP: this server was started without a configuration file"),
+                    }
+                }
+            });
+        }
+        if let Some(file) = args.config.clone().filter(|_| args.watch) {
+            tokio::spawn(reload::watch(Arc::clone(&self.reloader), file));
+        }
+        Ok(())
     }
 
     /// Fetches the keys of tokens before the first one comes, and again from time to time.
@@ -306,17 +341,19 @@ fn stdio_settings(config: &Config, args: &Serve) -> ferromcp_adapter_stdio::Stdi
     }
 }
 
-async fn stop_upstreams(upstreams: Upstreams) {
-    if tokio::time::timeout(STOP_CHILDREN, upstreams.stop())
-        .await
-        .is_err()
-    {
+async fn stop_upstreams(reloader: &Reloader) {
+    let stop = async {
+        if let Some(upstreams) = reloader.end().await {
+            upstreams.stop().await;
+        }
+    };
+    if tokio::time::timeout(STOP_CHILDREN, stop).await.is_err() {
         warn!("some child processes did not end in time and were killed");
     }
 }
 
 /// Secure by default: no door that others can reach without authentication.
-fn refuse_open_door(config: &Config, insecure: bool) -> Result<(), Failure> {
+pub(crate) fn refuse_open_door(config: &Config, insecure: bool) -> Result<(), Failure> {
     let address = config.listen.http;
     if address.ip().is_loopback() || config.authenticates() {
         return Ok(());
@@ -381,6 +418,15 @@ fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
     eprintln!("listening {base}");
 }
 
+fn runtime(threads: usize) -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("ferromcp")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::other("cannot start the runtime", e))
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -392,8 +438,6 @@ struct Signals {
     /// Kept, as the others are: a signal that comes while nobody waits must not be lost.
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -405,7 +449,6 @@ impl Signals {
             Ok(Self {
                 terminate: hook(SignalKind::terminate())?,
                 interrupt: hook(SignalKind::interrupt())?,
-                hang_up: hook(SignalKind::hangup())?,
             })
         }
         #[cfg(not(unix))]
@@ -415,14 +458,9 @@ impl Signals {
     /// Waits for SIGTERM or SIGINT.
     async fn stop(&mut self) {
         #[cfg(unix)]
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    warn!("SIGHUP: this version does not reload its configuration while running; restart it instead");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;

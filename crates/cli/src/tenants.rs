@@ -10,11 +10,6 @@ use crate::exit::Failure;
 use crate::files::print;
 
 pub(crate) fn run(args: &Tenants) -> Result<(), Failure> {
-    let Some(key) = &args.admin_key else {
-        return Err(Failure::Usage(
-            "no key of the admin API: set FERROMCP_ADMIN_KEY (`ferromcp keys new --admin` makes one)".into(),
-        ));
-    };
     let mut body = String::new();
     let (method, path) = match &args.what {
         TenantsCommand::List => (Method::GET, vec![]),
@@ -38,7 +33,24 @@ pub(crate) fn run(args: &Tenants) -> Result<(), Failure> {
         TenantsCommand::Delete { id } => (Method::DELETE, vec![id.as_str()]),
         TenantsCommand::Usage { id } => (Method::GET, vec![id.as_str(), "usage"]),
     };
-    let url = address(&args.admin, &path)?;
+    let path: Vec<&str> = ["tenants"].into_iter().chain(path).collect();
+    exchange(&args.admin, args.admin_key.as_deref(), method, &path, body)
+}
+
+/// One request to the admin API; its answer is printed.
+pub(crate) fn exchange(
+    admin: &str,
+    key: Option<&str>,
+    method: Method,
+    path: &[&str],
+    body: String,
+) -> Result<(), Failure> {
+    let Some(key) = key else {
+        return Err(Failure::Usage(
+            "no key of the admin API: set FERROMCP_ADMIN_KEY (`ferromcp keys new --admin` makes one)".into(),
+        ));
+    };
+    let url = address(admin, path)?;
     let headers = [(header::AUTHORIZATION, format!("Bearer {key}"))];
     let (status, answer) = run_async(remote::exchange(
         trust::system()?,
@@ -82,7 +94,7 @@ fn address(base: &str, path: &[&str]) -> Result<Url, Failure> {
     url.path_segments_mut()
         .map_err(|()| bad("it has no path"))?
         .clear()
-        .extend(["admin", "v1", "tenants"])
+        .extend(["admin", "v1"])
         .extend(path);
     Ok(url)
 }

@@ -119,7 +119,7 @@ const RULES: &str = "```
 
 The column *Reload* says what a reload makes of a setting that changed: `yes`, it is in force from the next call on; `workers`, it is
 in force with new workers of the servers that it concerns, and the old ones finish their calls; `restart`, it needs a restart, and
-a reload that would change it is refused. `ferromcp plan` says it of two files. This version does not reload a running server yet.
+a reload that would change it is refused. `ferromcp plan` says it of two files; see [reload.md](reload.md).
 ";
 
 const LATER: &str = "

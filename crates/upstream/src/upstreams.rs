@@ -92,7 +92,7 @@ pub enum Next {
     /// An upstream server that was prepared.
     Prepared(String),
     /// A source that is no upstream server.
-    Own(Listing),
+    Own(Box<Listing>),
 }
 
 impl Upstreams {
@@ -189,7 +189,7 @@ impl Upstreams {
             if let Stage::Held(last) = &mut **stage
                 && let Some(listing) = last.take()
             {
-                slots[*at] = Some(Slot::Put(*listing));
+                slots[*at] = Some(Slot::Put(listing));
             }
         }
         next.sources = slots.into_iter().flatten().collect();

@@ -33,6 +33,15 @@ pub(crate) fn access(
     Ok(Access::new(settings))
 }
 
+/// The settings for the tenants of the file alone. What is the same as `before` is not compiled again.
+pub(crate) fn access_settings(
+    config: &Config,
+    tokens: Option<Arc<Tokens>>,
+    before: &Directory,
+) -> Result<AccessSettings, Failure> {
+    settings(config, tokens, &[], before)
+}
+
 /// The tenants of the file.
 pub(crate) fn directory(config: &Config) -> Result<Directory, Failure> {
     settings(config, None, &[], &Directory::default()).map(|settings| settings.directory)

@@ -20,14 +20,18 @@ pub(crate) fn tenants(
     let Some(admin) = &config.admin else {
         return Ok(None);
     };
-    let rules = OfConfig {
+    Tenants::open(&admin.store, rules(config, tokens))
+        .map(|tenants| Some(Arc::new(tenants)))
+        .map_err(|e| Failure::Usage(e.to_string()))
+}
+
+/// What a configuration says of tenants, in the file and beside it.
+pub(crate) fn rules(config: &Arc<Config>, tokens: Option<Arc<Tokens>>) -> Box<dyn Rules> {
+    Box::new(OfConfig {
         file: config.tenants.iter().map(file_tenant).collect(),
         config: Arc::clone(config),
         tokens,
-    };
-    Tenants::open(&admin.store, Box::new(rules))
-        .map(|tenants| Some(Arc::new(tenants)))
-        .map_err(|e| Failure::Usage(e.to_string()))
+    })
 }
 
 /// The keys that open the API.

@@ -16,10 +16,10 @@ use crate::exit::Failure;
 /// A file that was accepted anew is in force after this time at the latest.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Vets the gateway's upstream definitions from now on, if the configuration has a lock.
-pub(super) fn lock(config: &Config, gateway: &Gateway) -> Result<(), Failure> {
+/// What vets upstream definitions, if the configuration has a lock.
+pub(crate) fn vetting(config: &Config) -> Result<Option<Arc<dyn Vetting>>, Failure> {
     let Some(lock) = &config.lock else {
-        return Ok(());
+        return Ok(None);
     };
     let pins = read(&lock.file).map_err(Failure::Usage)?.ok_or_else(|| {
         let file = lock.file.display();
@@ -27,8 +27,7 @@ pub(super) fn lock(config: &Config, gateway: &Gateway) -> Result<(), Failure> {
             "lock.file: there is no {file}. Make it with `ferromcp lock --config FILE`, and look at it"
         ))
     })?;
-    gateway.set_vetting(Some(Arc::new(Locked::new(pins, lock))));
-    Ok(())
+    Ok(Some(Arc::new(Locked::new(pins, lock))))
 }
 
 /// Takes over the lock file whenever it changes. Ends never.

@@ -20,7 +20,7 @@ pub enum Slot {
     /// The source of this name goes on as it is.
     Keep(Arc<str>),
     /// This listing takes the place of the source of its name, or is new.
-    Put(Listing),
+    Put(Box<Listing>),
 }
 
 /// Everything that a configuration says of a gateway.
@@ -63,7 +63,7 @@ impl Board {
             let listing = match slot {
                 Slot::Put(mut listing) => {
                     listing.superseded = Arc::default();
-                    Arc::new(listing)
+                    Arc::from(listing)
                 }
                 Slot::Keep(_) => match before {
                     Some(before) => Arc::clone(&before.listing),

@@ -35,10 +35,10 @@ fn access(tenants: &[TenantSettings], before: &Directory) -> AccessSettings {
     }
 }
 
-fn named(source: &Arc<Tools>, name: &str, tools: &[&str]) -> Listing {
+fn named(source: &Arc<Tools>, name: &str, tools: &[&str]) -> Box<Listing> {
     let mut listing = Listing::new(name, Arc::clone(source) as Arc<dyn Source>);
     listing.tools = tools.iter().map(|tool| spec(tool)).collect();
-    listing
+    Box::new(listing)
 }
 
 fn next(sources: Vec<Slot>, policy: Policy, access: AccessSettings) -> Reconfiguration {
@@ -84,8 +84,8 @@ fn names(gateway: &Gateway) -> Vec<String> {
 async fn sources_come_go_and_stay_in_one_step_and_only_who_sees_it_is_told_once() {
     let (gateway, _, source) = gateway(Policy::default());
     gateway.withdraw("test");
-    gateway.publish(named(&source, "one", &["echo"]));
-    gateway.publish(named(&source, "two", &["sorry", "large"]));
+    gateway.publish(*named(&source, "one", &["echo"]));
+    gateway.publish(*named(&source, "two", &["sorry", "large"]));
     let tenants = [
         tenant("a", &["*"]),
         tenant("b", &["echo"]),

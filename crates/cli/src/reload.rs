@@ -1,0 +1,349 @@
+//! Taking over the configuration file while the server runs: one way, whoever asks.
+//!
+//! Read, check, compare, start what is new, swap one pointer, let go of what is old. Whatever fails before the swap leaves
+//! everything as it was.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ferromcp_admin::{NotReloaded, Reload, Reloading, Tenants, TenantsError};
+use ferromcp_audit::{Audit, Decision, Kind, Record};
+use ferromcp_config::{Config, Loaded, Transport};
+use ferromcp_core::{AccessSettings, Gateway, Reconfiguration, RequestId, Tokens};
+use ferromcp_supervisor::watchdog::Watchdog;
+use ferromcp_upstream::{Next, Prepared, Upstreams};
+use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::args::Serve;
+use crate::build;
+use crate::plan::{Known, Plan, Side, What, same_workers, shown};
+use crate::serve::refuse_open_door;
+
+/// The file is looked at so often; it is taken over when two looks find the same.
+const LOOK: Duration = Duration::from_millis(500);
+/// What the audit log keeps of a plan, in bytes.
+const NOTE: usize = 4096;
+
+/// What a running server was made from, and what takes part when that changes.
+pub(crate) struct Reloader {
+    args: Serve,
+    gateway: Arc<Gateway>,
+    tenants: Option<Arc<Tenants>>,
+    tokens: Option<Arc<Tokens>>,
+    audit: Option<Audit>,
+    /// One reload at a time.
+    state: Mutex<Option<State>>,
+}
+
+struct State {
+    loaded: Loaded,
+    upstreams: Upstreams,
+    watchdog: Option<Watchdog>,
+    lock: Option<JoinHandle<()>>,
+}
+
+/// What the server was started with.
+pub(crate) struct Parts {
+    pub(crate) args: Serve,
+    pub(crate) loaded: Loaded,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) tenants: Option<Arc<Tenants>>,
+    pub(crate) tokens: Option<Arc<Tokens>>,
+    pub(crate) audit: Option<Audit>,
+}
+
+impl Reloader {
+    /// Starts the upstream servers.
+    pub(crate) fn start(runtime: &Runtime, parts: Parts) -> Arc<Self> {
+        let _entered = runtime.enter();
+        let Parts {
+            args,
+            loaded,
+            gateway,
+            tenants,
+            tokens,
+            audit,
+        } = parts;
+        let watchdog = build::watchdog(&loaded.config);
+        let upstreams = build::upstreams_under(&loaded.config, &gateway, watchdog.as_ref());
+        let state = State {
+            lock: follow(&loaded.config, &gateway),
+            loaded,
+            upstreams,
+            watchdog,
+        };
+        Arc::new(Self {
+            args,
+            gateway,
+            tenants,
+            tokens,
+            audit,
+            state: Mutex::new(Some(state)),
+        })
+    }
+
+    /// The text that is in force.
+    async fn text(&self) -> Option<Vec<u8>> {
+        let state = self.state.lock().await;
+        state.as_ref().map(|state| state.loaded.text.clone().into_bytes())
+    }
+
+    /// The upstream servers, to be stopped. There are no reloads after that.
+    pub(crate) async fn end(&self) -> Option<Upstreams> {
+        let state = self.state.lock().await.take()?;
+        if let Some(lock) = state.lock {
+            lock.abort();
+        }
+        Some(state.upstreams)
+    }
+
+    /// Takes over the file. `who`: for the records.
+    pub(crate) async fn reload(self: &Arc<Self>, who: &str) -> Result<Plan, NotReloaded> {
+        let (own, who) = (Arc::clone(self), who.to_owned());
+        // What began is brought to its end, whoever waits for it.
+        let done = tokio::spawn(async move {
+            let begun = SystemTime::now();
+            let done = own.reloaded().await;
+            own.tell(&who, begun, &done);
+            done
+        });
+        done.await.unwrap_or_else(|_| {
+            Err(NotReloaded {
+                rule: "reload.internal",
+                message: "the reload failed inside; the log says where".into(),
+            })
+        })
+    }
+
+    async fn reloaded(&self) -> Result<Plan, NotReloaded> {
+        let mut state = self.state.lock().await;
+        let Some(state) = state.as_mut() else {
+            return Err(refused("reload.draining", "the server is shutting down".into()));
+        };
+        let args = self.args.clone();
+        let loaded = tokio::task::spawn_blocking(move || build::loaded(&args)).await;
+        let loaded = loaded
+            .map_err(|e| refused("reload.internal", e.to_string()))?
+            .map_err(|e| refused("reload.invalid", e.to_string()))?;
+        let plan = self.plan(&state.loaded, &loaded)?;
+        if plan.is_empty() {
+            state.loaded = loaded;
+            return Ok(plan);
+        }
+        refuse_open_door(&loaded.config, self.args.insecure_no_auth)
+            .map_err(|e| refused("reload.invalid", e.to_string()))?;
+        let (sources, prepared) = self.prepare(state, &loaded).await?;
+        tokio::task::block_in_place(|| self.swap(state, loaded, sources, prepared))?;
+        Ok(plan)
+    }
+
+    fn plan(&self, old: &Loaded, new: &Loaded) -> Result<Plan, NotReloaded> {
+        let known = Known::of_catalog(&self.gateway.snapshot().catalog);
+        let side = |loaded| Side {
+            loaded,
+            known: known.clone(),
+        };
+        let plan = Plan::of(&side(old), &side(new)).map_err(|e| refused("reload.invalid", e.to_string()))?;
+        let fixed: Vec<String> = plan
+            .refused()
+            .map(|change| format!("{}: {} -> {}", change.path, change.from, change.to))
+            .collect();
+        if fixed.is_empty() {
+            return Ok(plan);
+        }
+        let message = format!("these settings need a restart: {}", fixed.join("; "));
+        Err(refused("reload.restart", message))
+    }
+
+    /// Starts the servers that are new or different, and waits until they are ready.
+    async fn prepare(&self, state: &mut State, new: &Loaded) -> Result<(Vec<Next>, Prepared), NotReloaded> {
+        let (old, new) = (&state.loaded.config, &new.config);
+        if state.watchdog.is_none() {
+            state.watchdog = build::watchdog(new);
+        }
+        let mut sources = vec![match old.builtin == new.builtin {
+            true => Next::Keep("builtin".into()),
+            false => {
+                let pack = build::pack(new).map_err(|e| refused("reload.invalid", e.to_string()))?;
+                Next::Own(Box::new(pack))
+            }
+        }];
+        if new.builtin.batch {
+            sources.push(match old.builtin.batch {
+                true => Next::Keep("batch".into()),
+                false => Next::Own(Box::new(ferromcp_tools::batch(&self.gateway))),
+            });
+        }
+        let mut specs = Vec::new();
+        let mut limit = Duration::ZERO;
+        for server in &new.servers {
+            let before = old.servers.iter().find(|before| before.id == server.id);
+            if before.is_some_and(|before| same_workers((old, before), (new, server))) {
+                sources.push(Next::Keep(server.id.clone()));
+                continue;
+            }
+            sources.push(Next::Prepared(server.id.clone()));
+            limit = limit.max(server.start_timeout.unwrap_or(new.supervisor.start_timeout));
+            specs.push(build::upstream(new, server, state.watchdog.as_ref()));
+        }
+        let prepared = state.upstreams.prepare(&self.gateway, specs);
+        prepared
+            .ready(limit + Duration::from_secs(1))
+            .await
+            .map_err(|failed| {
+                let lines: Vec<String> = failed
+                    .into_iter()
+                    .map(|(server, reason)| format!("server {server}: {reason}"))
+                    .collect();
+                let message = format!(
+                    "what is new does not start, so nothing was changed. {}",
+                    lines.join("; ")
+                );
+                refused("reload.server", message)
+            })?;
+        Ok((sources, prepared))
+    }
+
+    fn swap(
+        &self,
+        state: &mut State,
+        loaded: Loaded,
+        sources: Vec<Next>,
+        prepared: Prepared,
+    ) -> Result<(), NotReloaded> {
+        let config = Arc::new(loaded.config.clone());
+        let vetting = build::vetting(&config).map_err(|e| refused("reload.invalid", e.to_string()))?;
+        let next = |access: AccessSettings| Reconfiguration {
+            identity: build::identity(&config),
+            policy: build::policy(&config),
+            access,
+            vetting,
+            sources: Vec::new(),
+        };
+        let drain = config.supervisor.drain;
+        let upstreams = &mut state.upstreams;
+        match &self.tenants {
+            Some(tenants) => {
+                let rules = build::rules(&config, self.tokens.clone());
+                tenants.reconfigure(&self.gateway, rules, |access| {
+                    upstreams.reconfigure(&self.gateway, next(access), sources, prepared, drain);
+                    Ok::<_, TenantsError>(())
+                })
+            }
+            .map_err(|e| refused("reload.invalid", e.to_string()))?,
+            None => {
+                let before = self.gateway.snapshot();
+                let access = build::access_settings(&config, self.tokens.clone(), before.access.directory())
+                    .map_err(|e| refused("reload.invalid", e.to_string()))?;
+                drop(before);
+                upstreams.reconfigure(&self.gateway, next(access), sources, prepared, drain);
+            }
+        }
+        if let Some(lock) = state.lock.take() {
+            lock.abort();
+        }
+        state.lock = follow(&config, &self.gateway);
+        state.loaded = loaded;
+        Ok(())
+    }
+
+    /// What came of it, in the log and in the audit log.
+    fn tell(&self, who: &str, begun: SystemTime, done: &Result<Plan, NotReloaded>) {
+        let (note, rule, outcome) = match done {
+            Ok(plan) => {
+                let count = |what| plan.servers.iter().filter(|server| server.what == what).count();
+                info!(
+                    who,
+                    servers_added = count(What::Added),
+                    servers_changed = count(What::Changed),
+                    servers_removed = count(What::Removed),
+                    tenants = plan.tenants.len(),
+                    settings = plan.settings.len(),
+                    "configuration reloaded"
+                );
+                (shown(plan), None, "ok")
+            }
+            Err(refusal) => {
+                warn!(
+                    who,
+                    rule = refusal.rule,
+                    reason = refusal.message,
+                    "configuration not reloaded; the old one stays in force"
+                );
+                (refusal.message.clone(), Some(refusal.rule), "refused")
+            }
+        };
+        let Some(audit) = &self.audit else { return };
+        let note = &note[..note.floor_char_boundary(NOTE)];
+        let record = Record {
+            request_id: RequestId::next().to_bytes(),
+            principal: Some(who),
+            method: Some("config.reload"),
+            decision: Some(if rule.is_none() {
+                Decision::Allow
+            } else {
+                Decision::Deny
+            }),
+            rule,
+            note: Some(note),
+            latency: begun.elapsed().unwrap_or_default(),
+            ..Record::new(Kind::Reload, SystemTime::now(), "config", outcome)
+        };
+        if audit.record(&record).is_err() {
+            warn!("a reload could not be recorded");
+        }
+    }
+}
+
+/// The admin API's way to it.
+pub(crate) struct ByAdmin(pub(crate) Arc<Reloader>);
+
+impl Reload for ByAdmin {
+    fn reload<'a>(&'a self, principal: &'a str) -> Reloading<'a> {
+        Box::pin(async move { self.0.reload(principal).await.map(|plan| plan.to_json()) })
+    }
+}
+
+fn refused(rule: &'static str, message: String) -> NotReloaded {
+    NotReloaded { rule, message }
+}
+
+/// Follows the lock file, where there is one.
+fn follow(config: &Config, gateway: &Arc<Gateway>) -> Option<JoinHandle<()>> {
+    let lock = config.lock.clone()?;
+    Some(tokio::spawn(build::follow_lock(lock, Arc::clone(gateway))))
+}
+
+/// Reloads whenever the file has other contents than before, however they came there (written, renamed, a link that Kubernetes
+/// swaps). Ends never.
+pub(crate) async fn watch(reloader: Arc<Reloader>, file: PathBuf) {
+    // Not a look: the file may have changed since the start.
+    let mut taken = reloader.text().await;
+    let mut last = taken.clone();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = look(&file).await;
+        // A file that is gone for a moment, or is being written, is looked at again.
+        if now.is_some() && now != taken && now == last {
+            taken.clone_from(&now);
+            // What came of it was told.
+            let _ = reloader.reload("file watch").await;
+        }
+        last = now;
+    }
+}
+
+/// The contents: a configuration is small, and a hash would not say more.
+async fn look(file: &Path) -> Option<Vec<u8>> {
+    tokio::fs::read(file).await.ok()
+}
+
+/// Whether a configuration has programs to start.
+pub(crate) fn has_children(config: &Config) -> bool {
+    let is_child = |server: &ferromcp_config::Upstream| matches!(server.transport, Transport::Stdio(_));
+    config.servers.iter().any(is_child)
+}
