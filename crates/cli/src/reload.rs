@@ -36,7 +36,7 @@ pub(crate) struct Reloader {
     tokens: Option<Arc<Tokens>>,
     audit: Option<Audit>,
     /// One reload at a time.
-    state: Mutex<Option<State>>,
+    state: Arc<Mutex<Option<State>>>,
 }
 
 struct State {
@@ -82,7 +82,7 @@ impl Reloader {
             tenants,
             tokens,
             audit,
-            state: Mutex::new(Some(state)),
+            state: Arc::new(Mutex::new(Some(state))),
         })
     }
 
@@ -119,9 +119,9 @@ impl Reloader {
         })
     }
 
-    async fn reloaded(&self) -> Result<Plan, NotReloaded> {
-        let mut state = self.state.lock().await;
-        let Some(state) = state.as_mut() else {
+    async fn reloaded(self: &Arc<Self>) -> Result<Plan, NotReloaded> {
+        let mut held = Arc::clone(&self.state).lock_owned().await;
+        let Some(state) = held.as_mut() else {
             return Err(refused("reload.draining", "the server is shutting down".into()));
         };
         let args = self.args.clone();
@@ -137,7 +137,15 @@ impl Reloader {
         refuse_open_door(&loaded.config, self.args.insecure_no_auth)
             .map_err(|e| refused("reload.invalid", e.to_string()))?;
         let (sources, prepared) = self.prepare(state, &loaded).await?;
-        tokio::task::block_in_place(|| self.swap(state, loaded, sources, prepared))?;
+        let own = Arc::clone(self);
+        // It may wait for a change through the admin API, which writes to disk.
+        let swapped = tokio::task::spawn_blocking(move || match held.as_mut() {
+            Some(state) => own.swap(state, loaded, sources, prepared),
+            None => Ok(()),
+        });
+        swapped
+            .await
+            .map_err(|e| refused("reload.internal", e.to_string()))??;
         Ok(plan)
     }
 
