@@ -18,6 +18,7 @@ mod peers;
 mod process;
 mod ralph;
 mod report;
+mod sdk;
 mod suite;
 mod through;
 mod tidy;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Finished, capture, run};
 use crate::report::{Suite, conclude};
-use crate::{Outcome, conformance, peers, workspace};
+use crate::{Outcome, conformance, peers, sdk, workspace};
 
 pub(crate) const HELP: &str = "\
 cargo xtask test [--quick] [-- TEST FILTER]
 
 Runs every test: Rust (with cargo-nextest when it is installed, else cargo test), documentation examples,
-real MCP clients of five implementations, and the official conformance suites. What it needs it installs by
+the SDKs, real MCP clients of five implementations, and the official conformance suites. What it needs it installs by
 itself into .peers/: Node 22 and npm packages, and a Python environment, all at exact versions; npm and
 python3 (3.10 or newer) must be on the machine.
 
@@ -35,6 +35,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     let mut suites = vec![rust(&tools, filter)?];
     if !quick {
         suites.push(doctests()?);
+        suites.push(sdk::typescript()?);
         suites.extend(peers::suites(&tools, None)?);
         suites.extend(conformance::everything(&tools)?);
     }

@@ -181,7 +181,8 @@ function final<T>(message: unknown): StreamEvent<T> {
     throw protocolError(`the tool wants more of its caller (${outcome["resultType"]}), which this client does not give`);
   }
   const content = (Array.isArray(outcome["content"]) ? outcome["content"] : []) as ContentBlock[];
-  const text = content.every((block) => block.type === "text") ? content.map((block) => block.text ?? "").join("\n") : null;
+  const textOnly = content.length > 0 && content.every((block) => block.type === "text");
+  const text = textOnly ? content.map((block) => block.text ?? "").join("\n") : null;
   if (outcome["isError"] === true) {
     throw new ToolError({ code: "tool_error", message: text || "the tool failed" }, { content, output: outcome["structuredContent"] });
   }
