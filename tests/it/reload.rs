@@ -111,6 +111,7 @@ fn a_file_is_taken_over_whole_or_not_at_all() {
     rig.write(&rig.config(&json!({ "a": rig.server("a", 0), "b": rig.server("b", 0) })));
     let mut served = Served::with_config(&rig.file());
     let (door, admin) = (served.door.clone(), rig.admin(&served));
+    let first = std::fs::read_to_string(rig.file()).unwrap();
     ready(&door, "a");
     ready(&door, "b");
     let by_acme = |tool: &str| {
@@ -205,6 +206,36 @@ fn a_file_is_taken_over_whole_or_not_at_all() {
     assert_eq!(applied.code, 0, "{applied:?}");
     assert!(applied.stdout.contains("\"changes\": false"), "{applied:?}");
 
+    // And back: what was in force, and the file as it was.
+    let back = |more: &[&str]| {
+        let mut command = ferromcp(["rollback", "--admin", &url, "--admin-key", &rig.admin_key]);
+        command.args(more);
+        finish(command, "")
+    };
+    let kept: Value = serde_json::from_str(&back(&["--list"]).stdout).unwrap();
+    let numbers: Vec<_> = kept["generations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|g| g["generation"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, [2, 1], "{kept}");
+    let refused = back(&["7"]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("there are 1"),
+        "{refused:?}"
+    );
+    let done = back(&[]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let tools = listed(&door);
+    assert!(
+        tools.iter().any(|tool| tool == "b__test_simple_text"),
+        "{tools:?}"
+    );
+    assert!(!tools.iter().any(|tool| tool.starts_with("c__")), "{tools:?}");
+    assert_eq!(std::fs::read_to_string(rig.file()).unwrap(), first);
+    assert_eq!(rig.apply(&admin).1["changes"], false);
+
     served.process.signal(Signal::TERM);
     assert_eq!(served.process.exit_code(PATIENCE), 0);
     let records = rig.audited("reload");
@@ -212,10 +243,17 @@ fn a_file_is_taken_over_whole_or_not_at_all() {
         .iter()
         .map(|r| r["rule"].as_str().unwrap_or("-").to_owned())
         .collect();
-    assert_eq!(
-        outcomes,
-        ["-", "reload.server", "reload.restart", "reload.invalid", "-"]
-    );
+    let expected = [
+        "-",
+        "reload.server",
+        "reload.restart",
+        "reload.invalid",
+        "-",
+        "reload.generation",
+        "-",
+        "-",
+    ];
+    assert_eq!(outcomes, expected);
     assert!(
         records[0]["note"].as_str().unwrap().contains("- b  removed"),
         "{}",
@@ -231,8 +269,10 @@ fn a_file_is_taken_over_whole_or_not_at_all() {
 #[test]
 fn hang_up_and_a_changed_file_do_the_same() {
     let rig = Rig::new();
+    // Without an admin API: the tenants are those of the file alone.
     let echo = |on: bool| {
         let mut config = rig.config(&json!({}));
+        config.as_object_mut().unwrap().remove("admin");
         config["builtin"] = json!({ "echo": on });
         config
     };

@@ -79,6 +79,8 @@ pub(crate) enum Route {
     Why,
     Status,
     Reload,
+    Rollback,
+    Generations,
     OpenApi,
 }
 
@@ -99,6 +101,8 @@ impl Route {
             ["why"] => Self::Why,
             ["status"] => Self::Status,
             ["reload"] => Self::Reload,
+            ["rollback"] => Self::Rollback,
+            ["generations"] => Self::Generations,
             ["openapi.json"] => Self::OpenApi,
             _ => return None,
         })
@@ -109,8 +113,13 @@ impl Route {
             Self::Tenants => "GET, POST",
             Self::Tenant(_) => "GET, PUT, PATCH, DELETE",
             Self::Key(..) => "DELETE",
-            Self::Keys(_) | Self::Suspend(_) | Self::Resume(_) | Self::Why | Self::Reload => "POST",
-            Self::Usage(_) | Self::Audit | Self::Status | Self::OpenApi => "GET",
+            Self::Keys(_)
+            | Self::Suspend(_)
+            | Self::Resume(_)
+            | Self::Why
+            | Self::Reload
+            | Self::Rollback => "POST",
+            Self::Usage(_) | Self::Audit | Self::Status | Self::Generations | Self::OpenApi => "GET",
         }
     }
 
@@ -325,6 +334,11 @@ impl Admin {
             Route::OpenApi => Ok(Answer::ok(openapi::document())),
             // Records itself, as the other ways to reload do.
             Route::Reload => reload::reload(self, principal).await,
+            Route::Rollback => {
+                let (headers, body) = (request.headers().clone(), request.into_body());
+                reload::roll_back(self, principal, &body_of(&headers, body).await?).await
+            }
+            Route::Generations => reload::generations(self).await,
             Route::Why => {
                 let (headers, body) = (request.headers().clone(), request.into_body());
                 look::why(self, &body_of(&headers, body).await?)

@@ -1,8 +1,8 @@
-//! `ferromcp apply`: a running server takes over its configuration file.
+//! `ferromcp apply` and `ferromcp rollback`: a running server takes over its configuration file, or takes an earlier one back.
 
 use http::Method;
 
-use crate::args::Apply;
+use crate::args::{Apply, Rollback};
 use crate::exit::Failure;
 use crate::tenants::exchange;
 
@@ -14,4 +14,13 @@ pub(crate) fn run(args: &Apply) -> Result<(), Failure> {
         &["reload"],
         String::new(),
     )
+}
+
+pub(crate) fn roll_back(args: &Rollback) -> Result<(), Failure> {
+    let (method, path, body) = match (args.list, args.generation) {
+        (true, _) => (Method::GET, "generations", String::new()),
+        (false, None) => (Method::POST, "rollback", String::new()),
+        (false, Some(to)) => (Method::POST, "rollback", format!("{{\"to\":{to}}}")),
+    };
+    exchange(&args.admin, args.admin_key.as_deref(), method, &[path], body)
 }

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Have a running server take over its configuration file, and show what changed.
     Apply(Apply),
+    /// Have a running server take back an earlier configuration, or list them.
+    Rollback(Rollback),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema,
     /// Turn an MCP host's `mcpServers` JSON into a ferromcp.yaml on standard output.
@@ -558,6 +560,34 @@ Examples:
 
 The answer is what changed, as `ferromcp plan --json` says it. Exit code 0 if it is in force, 1 if the server refused.")]
 pub(crate) struct Apply {
+    /// The admin API of the server.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FERROMCP_ADMIN_URL",
+        default_value = "http://127.0.0.1:9090"
+    )]
+    pub(crate) admin: String,
+    /// Key of the admin API.
+    #[arg(long, value_name = "KEY", env = "FERROMCP_ADMIN_KEY", hide_env_values = true)]
+    pub(crate) admin_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The server keeps its last ten configurations since its start. Taking one back works as `ferromcp apply` does, all of it or nothing; then
+the file is written as it was.
+
+Examples:
+  ferromcp rollback --list
+  ferromcp rollback            to the one before the last
+  ferromcp rollback 3")]
+pub(crate) struct Rollback {
+    /// Number of the configuration. Default: the one before the last.
+    pub(crate) generation: Option<u64>,
+    /// Only list them.
+    #[arg(long, conflicts_with = "generation")]
+    pub(crate) list: bool,
     /// The admin API of the server.
     #[arg(
         long,

@@ -9,6 +9,7 @@ mod patterns;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use ferromcp_config::{Config, Files, Loaded, Override};
@@ -34,10 +35,21 @@ pub(crate) use tls::{keep_fresh, scheme, tls};
 
 /// Reads the configuration that the arguments name, and lays the arguments over it.
 pub(crate) fn loaded(args: &Serve) -> Result<Loaded, Failure> {
-    let mut loaded = match &args.config {
+    let loaded = match &args.config {
         Some(path) => Loaded::from_file(path)?,
         None => Loaded::default(),
     };
+    overlaid(loaded, args)
+}
+
+/// The same from a text that the file had once.
+pub(crate) fn loaded_again(args: &Serve, text: &str) -> Result<Loaded, Failure> {
+    let origin = args.config.as_deref().unwrap_or(Path::new(""));
+    let loaded = Loaded::from_yaml(text, origin, &|name| std::env::var(name).ok())?;
+    overlaid(loaded, args)
+}
+
+fn overlaid(mut loaded: Loaded, args: &Serve) -> Result<Loaded, Failure> {
     let config = &mut loaded.config;
     if let Some(addr) = args.addr {
         config.listen.http = addr;

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Batch(args) => client::batch(&args),
         Command::Keys(Keys::New(args)) => keys::new(&args),
         Command::Apply(args) => apply::run(&args),
+        Command::Rollback(args) => apply::roll_back(&args),
         Command::Tenants(args) => tenants::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Why(args) => why::run(&args),

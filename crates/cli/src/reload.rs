@@ -13,20 +13,32 @@ use ferromcp_config::{Config, Loaded, Transport};
 use ferromcp_core::{AccessSettings, Gateway, Reconfiguration, RequestId, Tokens};
 use ferromcp_supervisor::watchdog::Watchdog;
 use ferromcp_upstream::{Next, Prepared, Upstreams};
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::args::Serve;
+use crate::args::{Mode, Serve};
 use crate::build;
 use crate::plan::{Known, Plan, Side, What, same_workers, shown};
 use crate::serve::refuse_open_door;
+use history::{History, put_back};
+
+mod history;
 
 /// The file is looked at so often; it is taken over when two looks find the same.
 const LOOK: Duration = Duration::from_millis(500);
 /// What the audit log keeps of a plan, in bytes.
 const NOTE: usize = 4096;
+
+/// What is to be in force.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    File,
+    /// The configuration of this number, or the one before the last.
+    Earlier(Option<u64>),
+}
 
 /// What a running server was made from, and what takes part when that changes.
 pub(crate) struct Reloader {
@@ -44,6 +56,7 @@ struct State {
     upstreams: Upstreams,
     watchdog: Option<Watchdog>,
     lock: Option<JoinHandle<()>>,
+    history: History,
 }
 
 /// What the server was started with.
@@ -72,6 +85,7 @@ impl Reloader {
         let upstreams = build::upstreams_under(&loaded.config, &gateway, watchdog.as_ref());
         let state = State {
             lock: follow(&loaded.config, &gateway),
+            history: History::beginning(&loaded.text),
             loaded,
             upstreams,
             watchdog,
@@ -103,12 +117,29 @@ impl Reloader {
 
     /// Takes over the file. `who`: for the records.
     pub(crate) async fn reload(self: &Arc<Self>, who: &str) -> Result<Plan, NotReloaded> {
+        self.carried_out(who, Wanted::File).await
+    }
+
+    /// Takes back an earlier configuration, by default the one before, and writes the file as it was then.
+    pub(crate) async fn roll_back(self: &Arc<Self>, who: &str, to: Option<u64>) -> Result<Plan, NotReloaded> {
+        self.carried_out(who, Wanted::Earlier(to)).await
+    }
+
+    /// The configurations that can be taken back, the last one first.
+    pub(crate) async fn generations(&self) -> Value {
+        let state = self.state.lock().await;
+        state
+            .as_ref()
+            .map_or_else(|| json!([]), |state| state.history.to_json())
+    }
+
+    async fn carried_out(self: &Arc<Self>, who: &str, wanted: Wanted) -> Result<Plan, NotReloaded> {
         let (own, who) = (Arc::clone(self), who.to_owned());
         // What began is brought to its end, whoever waits for it.
         let done = tokio::spawn(async move {
             let begun = SystemTime::now();
-            let done = own.reloaded().await;
-            own.tell(&who, begun, &done);
+            let done = own.reloaded(&who, wanted).await;
+            own.tell(&who, wanted, begun, &done);
             done
         });
         done.await.unwrap_or_else(|_| {
@@ -119,14 +150,27 @@ impl Reloader {
         })
     }
 
-    async fn reloaded(self: &Arc<Self>) -> Result<Plan, NotReloaded> {
+    async fn reloaded(self: &Arc<Self>, who: &str, wanted: Wanted) -> Result<Plan, NotReloaded> {
         let mut held = Arc::clone(&self.state).lock_owned().await;
         let Some(state) = held.as_mut() else {
             return Err(refused("reload.draining", "the server is shutting down".into()));
         };
-        let args = self.args.clone();
-        let loaded = tokio::task::spawn_blocking(move || build::loaded(&args)).await;
+        let earlier = match wanted {
+            Wanted::File => None,
+            Wanted::Earlier(to) => Some(
+                state
+                    .history
+                    .find(to)
+                    .map_err(|e| refused("reload.generation", e))?,
+            ),
+        };
+        let (args, text) = (self.args.clone(), earlier.clone());
+        let loaded = tokio::task::spawn_blocking(move || match text {
+            None => build::loaded(&args),
+            Some(text) => build::loaded_again(&args, &text),
+        });
         let loaded = loaded
+            .await
             .map_err(|e| refused("reload.internal", e.to_string()))?
             .map_err(|e| refused("reload.invalid", e.to_string()))?;
         let plan = self.plan(&state.loaded, &loaded)?;
@@ -134,14 +178,21 @@ impl Reloader {
             state.loaded = loaded;
             return Ok(plan);
         }
-        refuse_open_door(&loaded.config, self.args.insecure_no_auth)
-            .map_err(|e| refused("reload.invalid", e.to_string()))?;
+        if self.args.mode != Mode::Stdio {
+            refuse_open_door(&loaded.config, self.args.insecure_no_auth)
+                .map_err(|e| refused("reload.invalid", e.to_string()))?;
+        }
         let (sources, prepared) = self.prepare(state, &loaded).await?;
-        let own = Arc::clone(self);
+        let (own, who) = (Arc::clone(self), who.to_owned());
         // It may wait for a change through the admin API, which writes to disk.
-        let swapped = tokio::task::spawn_blocking(move || match held.as_mut() {
-            Some(state) => own.swap(state, loaded, sources, prepared),
-            None => Ok(()),
+        let swapped = tokio::task::spawn_blocking(move || {
+            let Some(state) = held.as_mut() else { return Ok(()) };
+            own.swap(state, loaded, sources, prepared)?;
+            state.history.add(&state.loaded.text, &who);
+            if let Some((text, file)) = earlier.zip(own.args.config.as_deref()) {
+                put_back(file, &text);
+            }
+            Ok(())
         });
         swapped
             .await
@@ -260,7 +311,7 @@ impl Reloader {
     }
 
     /// What came of it, in the log and in the audit log.
-    fn tell(&self, who: &str, begun: SystemTime, done: &Result<Plan, NotReloaded>) {
+    fn tell(&self, who: &str, wanted: Wanted, begun: SystemTime, done: &Result<Plan, NotReloaded>) {
         let (note, rule, outcome) = match done {
             Ok(plan) => {
                 let count = |what| plan.servers.iter().filter(|server| server.what == what).count();
@@ -290,7 +341,10 @@ impl Reloader {
         let record = Record {
             request_id: RequestId::next().to_bytes(),
             principal: Some(who),
-            method: Some("config.reload"),
+            method: Some(match wanted {
+                Wanted::File => "config.reload",
+                Wanted::Earlier(_) => "config.rollback",
+            }),
             decision: Some(if rule.is_none() {
                 Decision::Allow
             } else {
@@ -313,6 +367,14 @@ pub(crate) struct ByAdmin(pub(crate) Arc<Reloader>);
 impl Reload for ByAdmin {
     fn reload<'a>(&'a self, principal: &'a str) -> Reloading<'a> {
         Box::pin(async move { self.0.reload(principal).await.map(|plan| plan.to_json()) })
+    }
+
+    fn roll_back<'a>(&'a self, principal: &'a str, to: Option<u64>) -> Reloading<'a> {
+        Box::pin(async move { self.0.roll_back(principal, to).await.map(|plan| plan.to_json()) })
+    }
+
+    fn generations(&self) -> Reloading<'_> {
+        Box::pin(async move { Ok(self.0.generations().await) })
     }
 }
 
