@@ -185,7 +185,7 @@ impl Tenants {
                 Code::Conflict,
                 "admin.tenant.file",
                 format!(
-                    "tenant {id} is in the configuration file: change it there and restart, or move it to the store"
+                    "tenant {id} is in the configuration file: change it there and reload, or move it to the store"
                 ),
             ));
         }
