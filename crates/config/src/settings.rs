@@ -156,7 +156,7 @@ pub(crate) static ROOT: Object = Object {
     ],
     later: &[later(
         "reload",
-        "restart ferromcp after a change; remove the block",
+        "reload with SIGHUP, `ferromcp apply` or `serve --watch`; remove the block",
     )],
 };
 
