@@ -315,6 +315,27 @@ fn hang_up_and_a_changed_file_do_the_same() {
     assert_eq!(served.process.exit_code(PATIENCE), 0);
 }
 
+/// A shutdown does not wait for what a reload is about to start, and leaves nothing of it behind.
+#[test]
+fn a_shutdown_ends_a_reload_that_waits() {
+    let rig = Rig::new();
+    rig.write(&rig.config(&json!({ "a": rig.server("a", 0) })));
+    let mut served = Served::with_config(&rig.file());
+    ready(&served.door, "a");
+    let mark = rig.mark("silent");
+    let silent = json!({ "command": "sh", "args": ["-c", "sleep 600"], "env": { "TEST_MARK": mark } });
+    rig.write(&rig.config(&json!({ "a": rig.server("a", 0), "silent": silent })));
+    served.process.signal(Signal::HUP);
+    let alive = || alive_with(&format!("TEST_MARK={mark}"));
+    eventually("what is new was started", || (!alive().is_empty()).then_some(()));
+    served.process.signal(Signal::TERM);
+    assert_eq!(served.process.exit_code(PATIENCE), 0);
+    assert_eq!(alive(), Vec::<i32>::new());
+    let log = served.process.stderr.all();
+    assert!(log.iter().any(|line| line.contains("reload.draining")), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("were killed")), "{log:?}");
+}
+
 /// What the process has: open files, threads, and resident memory in MiB.
 fn held(pid: u32) -> (usize, usize, usize) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -366,7 +387,7 @@ fn no_call_fails_while_the_configuration_changes() {
         });
         eventually("connections that are over are closed", || {
             let connections = door.health()["connections"].as_u64();
-            connections.is_none_or(|n| n <= 1).then_some(())
+            connections.is_some_and(|n| n <= 1).then_some(())
         });
         held(session_id)
     };

@@ -113,13 +113,13 @@ impl Tenants {
     /// puts all of it in force, while no tenant changes. Blocks.
     ///
     /// # Errors
-    /// A tenant of the store is also in the file, or breaks the rules; or what `apply` says. Nothing has changed then.
-    pub fn reconfigure<E: From<TenantsError>>(
+    /// A tenant of the store is also in the file, or breaks the rules. Nothing has changed then.
+    pub fn reconfigure(
         &self,
         gateway: &Gateway,
         rules: Box<dyn Rules>,
-        apply: impl FnOnce(AccessSettings) -> Result<(), E>,
-    ) -> Result<(), E> {
+        apply: impl FnOnce(AccessSettings),
+    ) -> Result<(), TenantsError> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let rules: Arc<dyn Rules> = Arc::from(rules);
         let all = checked_all(&self.directory, &store, &*rules)?;
@@ -132,7 +132,7 @@ impl Tenants {
                 message,
             })?;
         drop(snapshot);
-        apply(access)?;
+        apply(access);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         *self.all.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
         Ok(())
@@ -163,7 +163,11 @@ impl Tenants {
 
     /// Whether there is such a tenant.
     pub(crate) fn knows(&self, id: &str) -> bool {
-        self.stored().contains_key(id) || self.of_file(id).is_some()
+        self.stored().contains_key(id) || self.is_of_file(id)
+    }
+
+    fn is_of_file(&self, id: &str) -> bool {
+        self.rules().file().iter().any(|tenant| tenant.id == id)
     }
 
     pub(crate) fn of_file(&self, id: &str) -> Option<FileTenant> {
@@ -180,7 +184,9 @@ impl Tenants {
     ) -> Result<Changed, Refusal> {
         TenantId::new(id)
             .map_err(|e| Refusal::new(Code::InvalidRequest, "admin.tenant.id", e.to_string()).at("/id"))?;
-        if self.of_file(id).is_some() {
+        // Under the lock: a reload may just make it one of the file.
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_of_file(id) {
             return Err(Refusal::new(
                 Code::Conflict,
                 "admin.tenant.file",
@@ -189,7 +195,6 @@ impl Tenants {
                 ),
             ));
         }
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.stored();
         let before = all.get(id).cloned();
         meets(id, expected, before.as_deref())?;

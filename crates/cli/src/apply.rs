@@ -7,13 +7,7 @@ use crate::exit::Failure;
 use crate::tenants::exchange;
 
 pub(crate) fn run(args: &Apply) -> Result<(), Failure> {
-    exchange(
-        &args.admin,
-        args.admin_key.as_deref(),
-        Method::POST,
-        &["reload"],
-        String::new(),
-    )
+    exchange(&args.api, Method::POST, &["reload"], String::new())
 }
 
 pub(crate) fn roll_back(args: &Rollback) -> Result<(), Failure> {
@@ -22,5 +16,5 @@ pub(crate) fn roll_back(args: &Rollback) -> Result<(), Failure> {
         (false, None) => (Method::POST, "rollback", String::new()),
         (false, Some(to)) => (Method::POST, "rollback", format!("{{\"to\":{to}}}")),
     };
-    exchange(&args.admin, args.admin_key.as_deref(), method, &[path], body)
+    exchange(&args.api, method, &[path], body)
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use admin::{Apply, Rollback, Tenants, TenantsCommand};
+pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand};
 
 /// The guarded front door for MCP tools.
 ///

@@ -25,7 +25,6 @@ use tracing::warn;
 
 use crate::args::Serve;
 use crate::exit::Failure;
-use crate::reload::has_children;
 
 pub(crate) use access::{access, access_settings, authorization, directory, guesses, tokens_of};
 pub(crate) use admin::{keys as admin_keys, rules, tenants};
@@ -53,6 +52,7 @@ fn overlaid(mut loaded: Loaded, args: &Serve) -> Result<Loaded, Failure> {
     let config = &mut loaded.config;
     if let Some(addr) = args.addr {
         config.listen.http = addr;
+        loaded.given.decided_elsewhere("listen.http");
     }
     if !args.root.is_empty() {
         let mut roots = Vec::new();
@@ -71,6 +71,10 @@ fn overlaid(mut loaded: Loaded, args: &Serve) -> Result<Loaded, Failure> {
             delete: args.delete,
             max_read: Files::DEFAULT_MAX_READ,
         });
+        loaded.given.decided_elsewhere("builtin.files");
+    }
+    if args.log.is_some() {
+        loaded.given.decided_elsewhere("log.level");
     }
     Ok(loaded)
 }
@@ -163,7 +167,9 @@ pub(crate) fn upstreams_under(
 
 /// The process that ends our children if we are killed; only where there will be children.
 pub(crate) fn watchdog(config: &Config) -> Option<Watchdog> {
-    if !has_children(config) {
+    let is_child =
+        |server: &ferromcp_config::Upstream| matches!(server.transport, ferromcp_config::Transport::Stdio(_));
+    if !config.servers.iter().any(is_child) {
         return None;
     }
     // The running program itself, also when another one has taken its place on disk.

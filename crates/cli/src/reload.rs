@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ferromcp_admin::{NotReloaded, Reload, Reloading, Tenants, TenantsError};
+use ferromcp_admin::{NotReloaded, Reload, Reloading, Tenants};
 use ferromcp_audit::{Audit, Decision, Kind, Record};
-use ferromcp_config::{Config, Loaded, Transport};
+use ferromcp_config::{Config, Loaded};
 use ferromcp_core::{AccessSettings, Gateway, Reconfiguration, RequestId, Tokens};
 use ferromcp_supervisor::watchdog::Watchdog;
 use ferromcp_upstream::{Next, Prepared, Upstreams};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -250,21 +251,29 @@ impl Reloader {
             specs.push(build::upstream(new, server, state.watchdog.as_ref()));
         }
         let prepared = state.upstreams.prepare(&self.gateway, specs);
-        prepared
-            .ready(limit + Duration::from_secs(1))
-            .await
-            .map_err(|failed| {
-                let lines: Vec<String> = failed
-                    .into_iter()
-                    .map(|(server, reason)| format!("server {server}: {reason}"))
-                    .collect();
-                let message = format!(
-                    "what is new does not start, so nothing was changed. {}",
-                    lines.join("; ")
-                );
-                refused("reload.server", message)
-            })?;
+        let ready = tokio::select! {
+            ready = prepared.ready(limit + Duration::from_secs(1)) => ready,
+            // The shutdown waits for the reload, and nobody for what it prepares.
+            () = self.draining() => return Err(refused("reload.draining", "the server is shutting down".into())),
+        };
+        ready.map_err(|failed| {
+            let lines: Vec<String> = failed
+                .into_iter()
+                .map(|(server, reason)| format!("server {server}: {reason}"))
+                .collect();
+            let message = format!(
+                "what is new does not start, so nothing was changed. {}",
+                lines.join("; ")
+            );
+            refused("reload.server", message)
+        })?;
         Ok((sources, prepared))
+    }
+
+    async fn draining(&self) {
+        let mut events = self.gateway.events();
+        // Of other events one may be lost, this one not: it is looked for after each.
+        while !self.gateway.is_draining() && !matches!(events.recv().await, Err(RecvError::Closed)) {}
     }
 
     fn swap(
@@ -276,32 +285,32 @@ impl Reloader {
     ) -> Result<(), NotReloaded> {
         let config = Arc::new(loaded.config.clone());
         let vetting = build::vetting(&config).map_err(|e| refused("reload.invalid", e.to_string()))?;
-        let next = |access: AccessSettings| Reconfiguration {
-            identity: build::identity(&config),
-            policy: build::policy(&config),
-            access,
-            vetting,
-            sources: Vec::new(),
-        };
         let drain = config.supervisor.drain;
         let upstreams = &mut state.upstreams;
-        match &self.tenants {
+        let put = |access: AccessSettings| {
+            let next = Reconfiguration {
+                identity: build::identity(&config),
+                policy: build::policy(&config),
+                access,
+                vetting,
+                sources: Vec::new(),
+            };
+            upstreams.reconfigure(&self.gateway, next, sources, prepared, drain);
+        };
+        let done = match &self.tenants {
             Some(tenants) => {
                 let rules = build::rules(&config, self.tokens.clone());
-                tenants.reconfigure(&self.gateway, rules, |access| {
-                    upstreams.reconfigure(&self.gateway, next(access), sources, prepared, drain);
-                    Ok::<_, TenantsError>(())
-                })
+                tenants
+                    .reconfigure(&self.gateway, rules, put)
+                    .map_err(|e| e.to_string())
             }
-            .map_err(|e| refused("reload.invalid", e.to_string()))?,
             None => {
                 let before = self.gateway.snapshot();
-                let access = build::access_settings(&config, self.tokens.clone(), before.access.directory())
-                    .map_err(|e| refused("reload.invalid", e.to_string()))?;
-                drop(before);
-                upstreams.reconfigure(&self.gateway, next(access), sources, prepared, drain);
+                let access = build::access_settings(&config, self.tokens.clone(), before.access.directory());
+                access.map(put).map_err(|e| e.to_string())
             }
-        }
+        };
+        done.map_err(|message| refused("reload.invalid", message))?;
         if let Some(lock) = state.lock.take() {
             lock.abort();
         }
@@ -410,10 +419,4 @@ pub(crate) async fn watch(reloader: Arc<Reloader>, file: PathBuf) {
 /// The contents: a configuration is small, and a hash would not say more.
 async fn look(file: &Path) -> Option<Vec<u8>> {
     tokio::fs::read(file).await.ok()
-}
-
-/// Whether a configuration has programs to start.
-pub(crate) fn has_children(config: &Config) -> bool {
-    let is_child = |server: &ferromcp_config::Upstream| matches!(server.transport, Transport::Stdio(_));
-    config.servers.iter().any(is_child)
 }

@@ -4,7 +4,7 @@ use http::{Method, header};
 use serde_json::Value;
 use url::Url;
 
-use crate::args::{Tenants, TenantsCommand};
+use crate::args::{AdminApi, Tenants, TenantsCommand};
 use crate::client::{arguments, remote, run_async, trust};
 use crate::exit::Failure;
 use crate::files::print;
@@ -34,23 +34,17 @@ pub(crate) fn run(args: &Tenants) -> Result<(), Failure> {
         TenantsCommand::Usage { id } => (Method::GET, vec![id.as_str(), "usage"]),
     };
     let path: Vec<&str> = ["tenants"].into_iter().chain(path).collect();
-    exchange(&args.admin, args.admin_key.as_deref(), method, &path, body)
+    exchange(&args.api, method, &path, body)
 }
 
 /// One request to the admin API; its answer is printed.
-pub(crate) fn exchange(
-    admin: &str,
-    key: Option<&str>,
-    method: Method,
-    path: &[&str],
-    body: String,
-) -> Result<(), Failure> {
-    let Some(key) = key else {
+pub(crate) fn exchange(api: &AdminApi, method: Method, path: &[&str], body: String) -> Result<(), Failure> {
+    let Some(key) = &api.admin_key else {
         return Err(Failure::Usage(
             "no key of the admin API: set FERROMCP_ADMIN_KEY (`ferromcp keys new --admin` makes one)".into(),
         ));
     };
-    let url = address(admin, path)?;
+    let url = address(&api.admin, path)?;
     let headers = [(header::AUTHORIZATION, format!("Bearer {key}"))];
     let (status, answer) = run_async(remote::exchange(
         trust::system()?,

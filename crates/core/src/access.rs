@@ -20,7 +20,6 @@ use tokio::sync::Notify;
 use crate::call::{Credential, Principal};
 use crate::catalog::Catalog;
 use crate::error::{CallError, ErrorCode};
-use crate::event::{Lists, ViewChange};
 
 /// What happens to callers without a credential where one could be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,29 +191,6 @@ impl Access {
             grants,
             local,
         }
-    }
-
-    /// What tenants see differently under `next`, in a catalog. Tenants that were not there before see nothing yet.
-    pub(crate) fn seen_anew(&self, next: &Self, catalog: &Catalog) -> ViewChange {
-        let mut changed = HashMap::new();
-        for (id, new) in &next.grants {
-            let old = self.grants.get(id).unwrap_or(&self.local.grants);
-            let same = match (&old.tenant, &new.tenant) {
-                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                _ => false,
-            };
-            if !same && self.grants.contains_key(id) {
-                let lists = Lists::changed(old, new, catalog);
-                if lists.any() {
-                    changed.insert(Arc::clone(id), lists);
-                }
-            }
-        }
-        let lists = Lists::changed(&self.local.grants, &next.local.grants, catalog);
-        if lists.any() {
-            changed.insert(LOCAL.into(), lists);
-        }
-        ViewChange { changed }
     }
 
     /// Tenants that were here before and are in `next`, with what they might do and may do.

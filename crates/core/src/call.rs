@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::access::Grants;
 use crate::catalog::ToolEntry;
-use crate::client::{Client, Interaction, LogMessage, Progress};
+use crate::client::{Client, Interaction, LogMessage, NoClient, Progress};
 use crate::deadline::Deadline;
 use crate::error::{CallError, ErrorCode};
 use crate::reply::{Input, InputRequest};
@@ -249,6 +249,26 @@ pub struct Call<'a> {
     pub input: Option<&'a Input>,
     /// A shorter deadline that the caller asked for.
     pub timeout: Option<Duration>,
+}
+
+impl<'a> Call<'a> {
+    /// A call of a tool with raw arguments, by a caller who can do nothing but wait for the result.
+    pub fn tool(door: Door, credential: Credential<'a>, name: &'a str, arguments: Option<&'a str>) -> Self {
+        Self {
+            operation: Operation::CallTool,
+            name,
+            arguments,
+            params: None,
+            meta: &RequestMeta::NONE,
+            version: ProtocolVersion::LATEST,
+            door,
+            credential,
+            tenant: None,
+            client: &NoClient,
+            input: None,
+            timeout: None,
+        }
+    }
 }
 
 impl fmt::Debug for Call<'_> {

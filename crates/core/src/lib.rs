@@ -25,6 +25,7 @@ pub mod gateway;
 pub mod lists;
 pub mod record;
 pub mod reply;
+mod request;
 pub mod snapshot;
 pub mod source;
 mod stage;
@@ -49,5 +50,6 @@ pub use gateway::{Gateway, LogWish, Outcome, Reconfiguration, Slot, TaskWatch, V
 pub use lists::ListKey;
 pub use record::{CallRecord, Observer};
 pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};
+pub use request::CallRequest;
 pub use snapshot::{Identity, Policy, SchemaMode, Snapshot};
 pub use source::{Listing, Offers, Source, SourceFuture, SourceHealth, SourceState, Spec, WorkerHealth};

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ferromcp::core::{Batch, BatchRequest, BatchSink, Call, Credential, Door, NoClient, Operation, Outcome};
-use ferromcp::{Context, Gateway, Json, JsonSchema, ProtocolVersion, Server, Tool};
-use ferromcp_protocol::RequestMeta;
+use ferromcp::core::{Batch, BatchRequest, BatchSink, Call, Credential, Door, Outcome};
+use ferromcp::{Context, Gateway, Json, JsonSchema, Server, Tool};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize, JsonSchema)]
@@ -47,25 +46,16 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn call(gateway: &Gateway, name: &str) -> Outcome {
-    let meta = RequestMeta::default();
-    now(gateway.call(&of(&meta, name)))
+    now(gateway.call(&of(name)))
 }
 
-fn of<'a>(meta: &'a RequestMeta<'a>, name: &'a str) -> Call<'a> {
-    Call {
-        operation: Operation::CallTool,
+fn of(name: &str) -> Call<'_> {
+    Call::tool(
+        Door::Library,
+        Credential::Local,
         name,
-        arguments: Some(r#"{"msg":"hello, world"}"#),
-        params: None,
-        meta,
-        version: ProtocolVersion::LATEST,
-        door: Door::Library,
-        credential: Credential::Local,
-        tenant: None,
-        client: &NoClient,
-        input: None,
-        timeout: None,
-    }
+        Some(r#"{"msg":"hello, world"}"#),
+    )
 }
 
 /// Calls in one batch.
@@ -82,7 +72,6 @@ impl BatchSink for Dropped {
 /// What the batch engine costs beyond the same calls one after the other.
 fn batches(criterion: &mut Criterion) {
     let gateway = gateway();
-    let meta = RequestMeta::default();
     let one = r#"{"tool":"echo","arguments":{"msg":"hello, world"}}"#;
     let body = format!("{{\"requests\":[{}]}}", vec![one; BATCH].join(","));
     let plan = |parallel: usize| {
@@ -93,13 +82,13 @@ fn batches(criterion: &mut Criterion) {
     group.bench_function("calls_inline", |bencher| {
         bencher.iter(|| {
             for _ in 0..BATCH {
-                black_box(now(gateway.call(&of(&meta, black_box("echo")))));
+                black_box(now(gateway.call(&of(black_box("echo")))));
             }
         });
     });
     for (name, parallel) in [("in_order", 1), ("ten_at_a_time", 10)] {
         let batch = plan(parallel);
-        let frame = of(&meta, "");
+        let frame = of("");
         group.bench_function(name, |bencher| {
             bencher.iter(|| now(gateway.batch(black_box(&batch), &frame, &mut Dropped)));
         });

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use ferromcp_core::{
     BatchCall, BatchRequest, BatchSink, BatchSummary, Call, CallError, Credential, Door, ErrorCode, Gateway,
-    NoClient, Operation, Outcome, Principal,
+    Outcome, Principal,
 };
-use ferromcp_protocol::ProtocolVersion;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -158,20 +157,7 @@ impl Batch {
             timeout: self.timeout,
             tenant: None,
         })?;
-        let frame = Call {
-            operation: Operation::CallTool,
-            name: "",
-            arguments: None,
-            params: None,
-            meta: &ferromcp_protocol::RequestMeta::default(),
-            version: ProtocolVersion::LATEST,
-            door: Door::Library,
-            credential,
-            tenant: None,
-            client: &NoClient,
-            input: None,
-            timeout: None,
-        };
+        let frame = Call::tool(Door::Library, credential, "", None);
         let mut collected = Collected(self.calls.iter().map(|_| None).collect());
         let summary = gateway.batch(&batch, &frame, &mut collected).await?;
         let ids = self.calls.iter().map(|call| call.id.clone());

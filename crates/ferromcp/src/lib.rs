@@ -37,28 +37,14 @@
 //! A server needs no transport to be tried:
 //!
 //! ```
-//! use ferromcp::core::{Call, Credential, Door, NoClient, Operation, Reply};
-//! use ferromcp::{ProtocolVersion, Server, Tool};
+//! use ferromcp::core::{Call, Credential, Door, Reply};
+//! use ferromcp::{Server, Tool};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let tool = Tool::new("answer", "The answer", || async { "42" });
 //! let gateway = Server::builder("test", "1.0.0").tool(tool).build().unwrap().into_gateway();
-//! let outcome = gateway
-//!     .call(&Call {
-//!         operation: Operation::CallTool,
-//!         name: "answer",
-//!         arguments: None,
-//!         params: None,
-//!         meta: &Default::default(),
-//!         version: ProtocolVersion::LATEST,
-//!         door: Door::Library,
-//!         credential: Credential::Local,
-//!         tenant: None,
-//!         client: &NoClient,
-//!         input: None,
-//!         timeout: None,
-//!     })
-//!     .await;
+//! let call = Call::tool(Door::Library, Credential::Local, "answer", None);
+//! let outcome = gateway.call(&call).await;
 //! let Ok(Reply::Complete(result)) = outcome.result else { panic!() };
 //! assert!(result.as_str().contains("42"));
 //! # }

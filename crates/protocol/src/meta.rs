@@ -94,6 +94,19 @@ pub struct RequestMeta<'a> {
     pub traceparent: Option<&'a str>,
 }
 
+impl RequestMeta<'_> {
+    /// Of a request that brings none.
+    pub const NONE: RequestMeta<'static> = RequestMeta {
+        raw: None,
+        progress_token: None,
+        protocol_version: None,
+        client_capabilities: None,
+        client_info: None,
+        log_level: None,
+        traceparent: None,
+    };
+}
+
 impl<'a> RequestMeta<'a> {
     /// Reads the raw text of `_meta`.
     pub fn parse(raw: &'a str) -> Result<Self, String> {

@@ -65,9 +65,7 @@ impl Prepared {
     /// # Errors
     /// Those that are not ready, with the reason.
     pub async fn ready(&self, limit: Duration) -> Result<(), Vec<(String, String)>> {
-        let all = join_all(self.running.iter().map(|r| r.upstream.settled()));
-        // What has not settled in time shows in the state of its listing.
-        let _ = tokio::time::timeout(limit, all).await;
+        settled(&self.running, limit).await;
         let failed = self.running.iter().filter_map(|running| {
             let reason = match &*running.upstream.stage() {
                 Stage::Held(Some(listing)) => match &listing.state {
@@ -120,9 +118,7 @@ impl Upstreams {
 
     /// Waits until every server has been ready or down once, at most `limit`.
     pub async fn settled(&self, limit: Duration) {
-        let all = join_all(self.running.iter().map(|r| r.upstream.settled()));
-        // What has not settled in time shows in the state of its listing.
-        let _ = tokio::time::timeout(limit, all).await;
+        settled(&self.running, limit).await;
     }
 
     /// Starts servers whose listings nobody sees before [`Self::reconfigure`]. Their child processes count among
@@ -208,11 +204,6 @@ impl Upstreams {
         }
     }
 
-    /// Servers that have left the configuration and still finish calls.
-    pub fn leaving(&self) -> usize {
-        self.leaving.len()
-    }
-
     /// Ends children and sessions in good order, all at the same time. Calls in flight fail. Returns when every child is
     /// reaped; the grace periods of [`ChildLimits`](ferromcp_supervisor::ChildLimits) bound the time.
     pub async fn stop(self) {
@@ -222,6 +213,12 @@ impl Upstreams {
         self.leaving.close();
         self.leaving.wait().await;
     }
+}
+
+async fn settled(running: &[Running], limit: Duration) {
+    let all = join_all(running.iter().map(|r| r.upstream.settled()));
+    // What has not settled in time shows in the state of its listing.
+    let _ = tokio::time::timeout(limit, all).await;
 }
 
 /// Ends a server when its calls have ended.

@@ -2,20 +2,9 @@
 
 use clap::{Args, Subcommand};
 
+/// Where the admin API is, and what opens it.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  export FERROMCP_ADMIN_KEY=fmcpadmin_...        (made by `ferromcp keys new --admin`)
-  ferromcp tenants create acme '{\"name\":\"Acme\",\"quotas\":{\"tool_calls\":\"1000/min\"}}'
-  ferromcp tenants set acme '{\"tools\":{\"allow\":[\"echo\"]}}'
-  ferromcp tenants suspend acme
-  ferromcp tenants usage acme
-
-Tenants have the fields of `tenants:` in ferromcp.yaml. Those of the file are listed and cannot be changed here.
-Answers are JSON. Exit code 0 if it was done, 1 if the server refused.")]
-pub(crate) struct Tenants {
-    #[command(subcommand)]
-    pub(crate) what: TenantsCommand,
+pub(crate) struct AdminApi {
     /// The admin API of the server.
     #[arg(
         long,
@@ -34,6 +23,24 @@ pub(crate) struct Tenants {
         hide_env_values = true
     )]
     pub(crate) admin_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  export FERROMCP_ADMIN_KEY=fmcpadmin_...        (made by `ferromcp keys new --admin`)
+  ferromcp tenants create acme '{\"name\":\"Acme\",\"quotas\":{\"tool_calls\":\"1000/min\"}}'
+  ferromcp tenants set acme '{\"tools\":{\"allow\":[\"echo\"]}}'
+  ferromcp tenants suspend acme
+  ferromcp tenants usage acme
+
+Tenants have the fields of `tenants:` in ferromcp.yaml. Those of the file are listed and cannot be changed here.
+Answers are JSON. Exit code 0 if it was done, 1 if the server refused.")]
+pub(crate) struct Tenants {
+    #[command(subcommand)]
+    pub(crate) what: TenantsCommand,
+    #[command(flatten)]
+    pub(crate) api: AdminApi,
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,17 +105,8 @@ Examples:
 
 The answer is what changed, as `ferromcp plan --json` says it. Exit code 0 if it is in force, 1 if the server refused.")]
 pub(crate) struct Apply {
-    /// The admin API of the server.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FERROMCP_ADMIN_URL",
-        default_value = "http://127.0.0.1:9090"
-    )]
-    pub(crate) admin: String,
-    /// Key of the admin API.
-    #[arg(long, value_name = "KEY", env = "FERROMCP_ADMIN_KEY", hide_env_values = true)]
-    pub(crate) admin_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: AdminApi,
 }
 
 #[derive(Debug, Args)]
@@ -126,15 +124,6 @@ pub(crate) struct Rollback {
     /// Only list them.
     #[arg(long, conflicts_with = "generation")]
     pub(crate) list: bool,
-    /// The admin API of the server.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FERROMCP_ADMIN_URL",
-        default_value = "http://127.0.0.1:9090"
-    )]
-    pub(crate) admin: String,
-    /// Key of the admin API.
-    #[arg(long, value_name = "KEY", env = "FERROMCP_ADMIN_KEY", hide_env_values = true)]
-    pub(crate) admin_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: AdminApi,
 }

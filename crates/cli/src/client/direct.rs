@@ -1,15 +1,15 @@
 //! A configuration, started for one command.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_config::Config;
 use ferromcp_core::{
     Batch, BatchAnswer, BatchRequest, Call, CallError, Client, Credential, Door, Gateway, LogMessage,
-    NoClient, Operation, Progress, SourceState,
+    NoClient, Progress, SourceState,
 };
-use ferromcp_protocol::{ClientCapabilities, LogLevel, ProtocolVersion, RequestMeta};
+use ferromcp_protocol::{ClientCapabilities, LogLevel};
 use ferromcp_upstream::Upstreams;
 use serde_json::{Value, json};
 
@@ -117,20 +117,10 @@ pub(super) async fn batch(target: &Target, body: &str) -> Result<Value, Failure>
 
 /// A call by whoever is at the terminal.
 fn frame<'a>(tool: &'a str, arguments: Option<&'a str>, timeout_ms: Option<u64>) -> Call<'a> {
-    static META: LazyLock<RequestMeta<'static>> = LazyLock::new(RequestMeta::default);
     Call {
-        operation: Operation::CallTool,
-        name: tool,
-        arguments,
-        params: None,
-        meta: &META,
-        version: ProtocolVersion::LATEST,
-        door: Door::Library,
-        credential: Credential::Local,
-        tenant: None,
         client: &Terminal,
-        input: None,
         timeout: timeout_ms.map(Duration::from_millis),
+        ..Call::tool(Door::Library, Credential::Local, tool, arguments)
     }
 }
 

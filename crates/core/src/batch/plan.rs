@@ -98,11 +98,6 @@ impl<'a> Batch<'a> {
     pub fn id(&self, at: usize) -> Option<&str> {
         self.calls.get(at)?.call.id.as_deref()
     }
-
-    /// The tenant to act for.
-    pub fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
-    }
 }
 
 type Ids<'c> = HashMap<&'c str, u32, RandomState>;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ use crate::gateway::{Gateway, Outcome};
 use crate::record::{Ending, Recorder};
 use crate::stage;
 
+/// After so many calls others have their turn: those of a batch may all answer at once.
+const TURN: usize = 100;
+
 /// What the record of a batch that was refused as a whole says in place of a tool.
 const NAME: &str = "batch";
 
@@ -44,7 +47,11 @@ impl Gateway {
         sink: &mut dyn BatchSink,
     ) -> Result<BatchSummary, CallError> {
         let started = Instant::now();
-        let (principal, parallel) = self.admit_batch(batch, frame)?;
+        let Admitted {
+            principal,
+            parallel,
+            max_arguments,
+        } = self.admit_batch(batch, frame)?;
         let member = Member::of(frame.client);
         let timeout = [batch.timeout, frame.timeout].into_iter().flatten().min();
         let frame = Call {
@@ -62,6 +69,7 @@ impl Gateway {
             gateway: self,
             batch,
             frame,
+            max_arguments,
             limit: timeout.map(|timeout| (started + timeout, timeout)),
             ready: BinaryHeap::new(),
             waits: batch.calls.iter().map(|c| c.waits_for).collect(),
@@ -80,8 +88,8 @@ impl Gateway {
         Ok(run.summary)
     }
 
-    /// Who calls, and how many of the calls may run at the same time. What is refused here leaves one record.
-    fn admit_batch(&self, batch: &Batch<'_>, frame: &Call<'_>) -> Result<(Principal, usize), CallError> {
+    /// What is refused here leaves one record.
+    fn admit_batch(&self, batch: &Batch<'_>, frame: &Call<'_>) -> Result<Admitted, CallError> {
         let whole = Call {
             operation: Operation::CallTool,
             name: NAME,
@@ -107,7 +115,7 @@ impl Gateway {
         batch: &Batch<'_>,
         whole: &Call<'_>,
         recorder: &mut Recorder<'_>,
-    ) -> Result<(Principal, usize), CallError> {
+    ) -> Result<Admitted, CallError> {
         if whole.client.in_batch() {
             let message = "a call of a batch cannot be a batch; put its calls into the outer one";
             return Err(CallError::new(ErrorCode::InvalidRequest, message).with_rule(RULE_NESTED));
@@ -119,8 +127,13 @@ impl Gateway {
             None => principal.clone(),
             Some(tenant) => snapshot.access.act_for(&principal, tenant)?,
         };
+        let mut admitted = Admitted {
+            principal,
+            parallel: batch.parallel,
+            max_arguments: snapshot.policy.scan.max_bytes,
+        };
         let Some(limits) = acting.grants().limits() else {
-            return Ok((principal, batch.parallel));
+            return Ok(admitted);
         };
         limits
             .check_batch(batch.calls.len())
@@ -131,8 +144,18 @@ impl Gateway {
             .quotas
             .concurrent
             .map_or(usize::MAX, |n| n as usize);
-        Ok((principal, batch.parallel.min(most).max(1)))
+        admitted.parallel = batch.parallel.min(most).max(1);
+        Ok(admitted)
     }
+}
+
+/// A batch that may run.
+struct Admitted {
+    principal: Principal,
+    /// How many of its calls may run at the same time.
+    parallel: usize,
+    /// Bytes that arguments may have.
+    max_arguments: usize,
 }
 
 /// A result that calls refer to that have not begun.
@@ -148,6 +171,8 @@ struct Run<'r> {
     gateway: &'r Gateway,
     batch: &'r Batch<'r>,
     frame: Call<'r>,
+    /// Bytes that arguments may have with results in them.
+    max_arguments: usize,
     /// When the batch ends, and the time that it had.
     limit: Option<(Instant, Duration)>,
     /// Calls that wait for nobody, the first of the caller's order first.
@@ -170,6 +195,7 @@ struct Start<'r> {
 
 impl<'r> Run<'r> {
     async fn in_order(&mut self, sink: &mut dyn BatchSink) -> Result<(), CallError> {
+        let mut turn = 0;
         while let Some(Reverse(at)) = self.ready.pop() {
             poll_fn(|cx| sink.poll_ready(cx)).await?;
             let outcome = match self.start(at) {
@@ -178,6 +204,11 @@ impl<'r> Run<'r> {
             };
             self.ended(at, &outcome);
             sink.ended(at as usize, outcome);
+            turn += 1;
+            if turn == TURN {
+                turn = 0;
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
@@ -186,51 +217,52 @@ impl<'r> Run<'r> {
         let mut running = FuturesUnordered::new();
         // What ended and was not taken yet: never more than run at the same time.
         let mut done: VecDeque<(u32, Outcome)> = VecDeque::new();
-        loop {
-            while done.is_empty()
-                && running.len() < parallel
-                && let Some(Reverse(at)) = self.ready.pop()
-            {
-                match self.start(at) {
-                    Ok(start) => {
-                        let call = one(self.gateway, self.frame, self.planned(at), start);
-                        running.push(async move { (at, call.await) });
+        poll_fn(|cx| {
+            let mut turn = 0;
+            loop {
+                while !done.is_empty() && sink.poll_ready(cx)?.is_ready() {
+                    if let Some((at, outcome)) = done.pop_front() {
+                        sink.ended(at as usize, outcome);
                     }
-                    Err(error) => {
-                        let outcome = self.left_out(at, error);
+                }
+                if turn >= TURN {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if done.is_empty()
+                    && running.len() < parallel
+                    && let Some(Reverse(at)) = self.ready.pop()
+                {
+                    turn += 1;
+                    let outcome = match self.start(at) {
+                        Ok(start) => {
+                            // Most tools of this process answer at once, and need no place among those that wait.
+                            let mut call = Box::pin(one(self.gateway, self.frame, self.planned(at), start));
+                            match call.as_mut().poll(cx) {
+                                Poll::Ready(outcome) => outcome,
+                                Poll::Pending => {
+                                    running.push(async move { (at, call.await) });
+                                    continue;
+                                }
+                            }
+                        }
+                        Err(error) => self.left_out(at, error),
+                    };
+                    self.ended(at, &outcome);
+                    done.push_back((at, outcome));
+                    continue;
+                }
+                match running.poll_next_unpin(cx) {
+                    Poll::Ready(Some((at, outcome))) => {
                         self.ended(at, &outcome);
                         done.push_back((at, outcome));
                     }
+                    Poll::Ready(None) if done.is_empty() => return Poll::Ready(Ok(())),
+                    _ => return Poll::Pending,
                 }
             }
-            if running.is_empty() && done.is_empty() {
-                return Ok(());
-            }
-            poll_fn(|cx| {
-                let mut moved = false;
-                while !done.is_empty() {
-                    match sink.poll_ready(cx) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                        Poll::Pending => break,
-                    }
-                    if let Some((at, outcome)) = done.pop_front() {
-                        sink.ended(at as usize, outcome);
-                        moved = true;
-                    }
-                }
-                if let Poll::Ready(Some((at, outcome))) = running.poll_next_unpin(cx) {
-                    self.ended(at, &outcome);
-                    done.push_back((at, outcome));
-                    moved = true;
-                }
-                match moved {
-                    true => Poll::Ready(Ok(())),
-                    false => Poll::Pending,
-                }
-            })
-            .await?;
-        }
+        })
+        .await
     }
 
     fn planned(&self, at: u32) -> &'r Planned<'r> {
@@ -271,7 +303,7 @@ impl<'r> Run<'r> {
     /// The arguments with results in place of references.
     fn arguments(&self, planned: &Planned<'_>) -> Result<String, CallError> {
         let raw = planned.call.arguments.unwrap_or_default();
-        let most = self.gateway.snapshot().policy.scan.max_bytes;
+        let most = self.max_arguments;
         let mut made = String::with_capacity(raw.len() + 64);
         let mut behind = 0;
         for (reference, to) in &planned.references {

@@ -3,12 +3,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ferromcp_limits::{LimitSettings, Quotas, TenantSettings};
-use ferromcp_protocol::ProtocolVersion;
-use ferromcp_protocol::meta::RequestMeta;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::call::{Call, CallContext, Credential, Door, Operation};
+use crate::call::{Call, CallContext, Credential, Door};
 use crate::client::NoClient;
 use crate::record::{CallRecord, Observer};
 use crate::reply::{Payload, Reply};
@@ -114,21 +112,7 @@ fn rig() -> Rig {
 }
 
 fn frame() -> Call<'static> {
-    static META: std::sync::LazyLock<RequestMeta<'static>> = std::sync::LazyLock::new(RequestMeta::default);
-    Call {
-        operation: Operation::CallTool,
-        name: "",
-        arguments: None,
-        params: None,
-        meta: &META,
-        version: ProtocolVersion::LATEST,
-        door: Door::Library,
-        credential: Credential::Local,
-        tenant: None,
-        client: &NoClient,
-        input: None,
-        timeout: None,
-    }
+    Call::tool(Door::Library, Credential::Local, "", None)
 }
 
 impl Rig {

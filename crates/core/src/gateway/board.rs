@@ -182,22 +182,8 @@ impl Board {
             self.rebuild(&mut registry);
         }
         let before = self.snapshot.load_full();
-        let access = before
-            .access
-            .succeeded_by(settings, &before.catalog, &before.limits);
-        let change = before.access.seen_anew(&access, &before.catalog);
-        let next = Snapshot {
-            generation: before.generation + 1,
-            identity: before.identity.clone(),
-            policy: before.policy.clone(),
-            limits: Arc::clone(access.limits()),
-            guards: access.guards_with(&before.catalog, before.policy.scan),
-            access: Arc::new(access),
-            catalog: Catalog::merge(&registry.parts),
-            lists: ListTexts::default(),
-        };
-        self.snapshot.store(Arc::new(next));
-        self.emit(Event::AccessChanged(Arc::new(change)));
+        let (identity, policy) = (before.identity.clone(), before.policy.clone());
+        self.succeed(&registry, identity, policy, settings);
     }
 
     /// After a source published: merges now, or soon, together with what else comes until then.

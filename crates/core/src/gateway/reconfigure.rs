@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use ferromcp_tenancy::Kind;
 
-use super::board::{Board, lock};
+use super::board::{Board, Registry, lock};
 use crate::access::{Access, AccessSettings, Grants, LOCAL};
 use crate::catalog::{self, Catalog, Vetting};
 use crate::event::{Event, Lists, ViewChange};
@@ -86,28 +86,40 @@ impl Board {
         }
         registry.parts = parts;
         registry.vetting = vetting;
+        let snapshot = self.succeed(&registry, next.identity, next.policy, next.access);
+        lock(&self.watches).follow(&snapshot.catalog);
+    }
+
+    /// Puts a snapshot in place with another access, over what the registry holds, and tells whose lists look different.
+    pub(super) fn succeed(
+        &self,
+        registry: &Registry,
+        identity: Identity,
+        policy: Policy,
+        settings: AccessSettings,
+    ) -> Arc<Snapshot> {
         let before = self.latest();
         let catalog = Catalog::merge(&registry.parts);
-        let access = before.access.succeeded_by(next.access, &catalog, &before.limits);
+        let access = before.access.succeeded_by(settings, &catalog, &before.limits);
         let change = seen_anew((&before.access, &before.catalog), (&access, &catalog));
-        let snapshot = Arc::new(Snapshot {
+        let next = Arc::new(Snapshot {
             generation: before.generation + 1,
-            identity: next.identity,
+            identity,
             limits: Arc::clone(access.limits()),
-            guards: access.guards_with(&catalog, next.policy.scan),
-            policy: next.policy,
+            guards: access.guards_with(&catalog, policy.scan),
+            policy,
             access: Arc::new(access),
             catalog,
             lists: ListTexts::default(),
         });
-        drop(before);
-        self.replace(Arc::clone(&snapshot));
-        lock(&self.watches).follow(&snapshot.catalog);
+        self.replace(Arc::clone(&next));
         self.emit(Event::AccessChanged(Arc::new(change)));
+        next
     }
 }
 
-/// What each tenant sees differently: other entries, or others of the same that it may see.
+/// What each tenant sees differently: other entries, or others of the same that it may see. Tenants that were not there
+/// before see nothing yet.
 fn seen_anew(old: (&Access, &Catalog), new: (&Access, &Catalog)) -> ViewChange {
     let differing = Differing::between(old.1, new.1);
     let mut changed = HashMap::new();

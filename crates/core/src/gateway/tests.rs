@@ -127,21 +127,17 @@ async fn call_with(
     arguments: Option<&str>,
     timeout: Option<Duration>,
 ) -> Outcome {
-    let meta = RequestMeta::default();
     let call = Call {
-        operation: Operation::CallTool,
-        name,
-        arguments,
-        params: None,
-        meta: &meta,
-        version: ProtocolVersion::LATEST,
-        door: Door::Library,
-        credential: Credential::Local,
-        tenant: None,
-        client: &NoClient,
-        input: None,
         timeout,
+        ..Call::tool(Door::Library, Credential::Local, name, arguments)
     };
+    gateway.call(&call).await
+}
+
+/// `{"msg":"x"}` to a tool, for a tenant.
+async fn by(gateway: &Gateway, tenant: &str, tool: &str) -> Outcome {
+    let credential = Credential::Tenant(tenant);
+    let call = Call::tool(Door::Library, credential, tool, Some(r#"{"msg":"x"}"#));
     gateway.call(&call).await
 }
 

@@ -51,25 +51,6 @@ fn next(sources: Vec<Slot>, policy: Policy, access: AccessSettings) -> Reconfigu
     }
 }
 
-async fn by(gateway: &Gateway, tenant: &str, tool: &str) -> Outcome {
-    let meta = RequestMeta::default();
-    let call = Call {
-        operation: Operation::CallTool,
-        name: tool,
-        arguments: Some(r#"{"msg":"x"}"#),
-        params: None,
-        meta: &meta,
-        version: ProtocolVersion::LATEST,
-        door: Door::Library,
-        credential: Credential::Tenant(tenant),
-        tenant: None,
-        client: &NoClient,
-        input: None,
-        timeout: None,
-    };
-    gateway.call(&call).await
-}
-
 fn names(gateway: &Gateway) -> Vec<String> {
     gateway
         .snapshot()

@@ -42,23 +42,9 @@ fn calls(quota: &str) -> Quotas {
     }
 }
 
+/// How it ended.
 async fn by(gateway: &Gateway, tenant: &str, tool: &str) -> Result<(), (ErrorCode, Option<&'static str>)> {
-    let meta = RequestMeta::default();
-    let call = Call {
-        operation: Operation::CallTool,
-        name: tool,
-        arguments: Some(r#"{"msg":"x"}"#),
-        params: None,
-        meta: &meta,
-        version: ProtocolVersion::LATEST,
-        door: Door::Library,
-        credential: Credential::Tenant(tenant),
-        tenant: None,
-        client: &NoClient,
-        input: None,
-        timeout: None,
-    };
-    let outcome = gateway.call(&call).await;
+    let outcome = super::by(gateway, tenant, tool).await;
     outcome
         .result
         .map(|_| ())

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::request::CallRequest;
+use super::CallRequest;
 
 #[test]
 fn a_request_is_read_without_copying() {
