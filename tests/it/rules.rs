@@ -75,6 +75,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("admit.max_in_flight", "crates/core/src/gateway/tests.rs", ""),
     // Needs a disk that is full.
     ("audit.unavailable", "tests/it/disk.rs", ""),
+    // Keys over HTTP and gRPC, counted by address.
+    ("auth.guesses", "tests/it/guesses.rs", ""),
     // Of batches, whatever door they come in by.
     ("quota.batch_size", "tests/it/batches.rs", ""),
     ("batch.calls", "tests/it/batches.rs", ""),

@@ -17,7 +17,6 @@ mod authorization;
 mod body;
 mod cors;
 mod credential;
-mod guesses;
 mod health;
 mod hosts;
 mod listen;

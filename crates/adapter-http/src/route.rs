@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use ferromcp_core::guesses::{Guesses, Shown};
 use ferromcp_core::{ErrorCode, Gateway};
 use ferromcp_endpoint::Endpoint;
 use ferromcp_tls::ServerTls;
@@ -21,7 +22,6 @@ use crate::authorization::{self, METADATA, METADATA_MCP};
 use crate::body::Body;
 use crate::cors;
 use crate::credential::{self, Certificate};
-use crate::guesses::{Guesses, Shown};
 use crate::health;
 use crate::hosts::HostRules;
 use crate::mcp::{self, Keeper};
@@ -309,7 +309,8 @@ impl Future for Answering {
             cors::allow(response.headers_mut(), origin);
         }
         if let (Some(shown), Some(guesses)) = (self.shown, &self.site.doors.guesses) {
-            guesses.learn(shown, response.status(), response.extensions().get());
+            let good = tells_good(response.status());
+            guesses.learn(shown, good, response.extensions().get());
         }
         authorization::challenge(&mut response, self.site.settings().authorization.as_ref());
         if let Some(busy) = self.busy.take() {
@@ -317,6 +318,11 @@ impl Future for Answering {
         }
         Poll::Ready(Ok(response))
     }
+}
+
+/// Statuses that only come after a credential was found good, at the paths where guesses are counted.
+fn tells_good(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 202 | 204 | 404 | 422)
 }
 
 /// The routing table.

@@ -121,9 +121,9 @@ pub(crate) struct Watchdog {
 pub(crate) enum Mode {
     /// MCP on standard input and output; ends when the input ends.
     Stdio,
-    /// MCP and REST over HTTP, on one port.
+    /// MCP and REST over HTTP, on one port, and gRPC on another if it has an address.
     Http,
-    /// Both; ends when the input ends.
+    /// All of them; ends when the input ends.
     All,
 }
 
@@ -142,6 +142,9 @@ pub(crate) struct Serve {
     /// listen.http of the configuration, or 127.0.0.1:8080.
     #[arg(long, value_name = "HOST:PORT", value_parser = ferromcp_config::parse_listen_addr)]
     pub(crate) addr: Option<SocketAddr>,
+    /// Open the gRPC door too, on this address; not with --mode stdio. Default: listen.grpc of the configuration, or no gRPC.
+    #[arg(long, value_name = "HOST:PORT", value_parser = ferromcp_config::parse_listen_addr)]
+    pub(crate) grpc_addr: Option<SocketAddr>,
     /// Open the file tools on this directory (may be repeated). Read only, unless --write.
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Vec<PathBuf>,

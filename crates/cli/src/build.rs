@@ -54,6 +54,9 @@ fn overlaid(mut loaded: Loaded, args: &Serve) -> Result<Loaded, Failure> {
         config.listen.http = addr;
         loaded.given.decided_elsewhere("listen.http");
     }
+    if let Some(addr) = args.grpc_addr {
+        config.listen.grpc = Some(addr);
+    }
     if !args.root.is_empty() {
         let mut roots = Vec::new();
         for root in &args.root {

@@ -23,6 +23,8 @@ use crate::exit::Failure;
 use crate::jwks::Keys;
 use crate::reload::{self, ByAdmin, Parts, Reloader};
 
+mod grpc;
+
 /// What is left of the drain limit for ending children after their calls have ended.
 const STOP_CHILDREN: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
+    let grpc = if http { grpc::bind(&config)? } else { None };
     let admin_socket = config.admin.as_ref().map(|admin| bind_admin(admin.listen));
     let admin_socket = admin_socket.transpose()?;
     let tls = if http { build::tls(&config)? } else { None };
@@ -93,6 +96,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         admin,
         reloader,
         tls,
+        grpc,
         stop: CancellationToken::new(),
     };
     let served = server.run(listeners, args);
@@ -140,6 +144,7 @@ struct Server {
     admin: Option<(TcpListener, Arc<Admin>)>,
     reloader: Arc<Reloader>,
     tls: Option<Arc<ServerTls>>,
+    grpc: Option<TcpListener>,
     stop: CancellationToken,
 }
 
@@ -153,6 +158,7 @@ impl Server {
         self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
         let admin = self.open_admin();
+        let grpc = self.open_grpc()?;
         let doors = self.open_http(listeners, &endpoint, drain)?;
         self.runtime.block_on(async { self.follow(args) })?;
         let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
@@ -160,6 +166,9 @@ impl Server {
         if let Some(admin) = admin {
             // It ends within its own bound; an error was told when it happened.
             let _ = self.runtime.block_on(admin);
+        }
+        if let Some(grpc) = grpc {
+            let _ = self.runtime.block_on(grpc);
         }
         // The doors wait for calls as long again: only for answers on their way, not for calls that had their time.
         let closed = drained && doors.is_none_or(Threads::join);
@@ -354,22 +363,31 @@ async fn stop_upstreams(reloader: &Reloader) {
 
 /// Secure by default: no door that others can reach without authentication.
 pub(crate) fn refuse_open_door(config: &Config, insecure: bool) -> Result<(), Failure> {
-    let address = config.listen.http;
-    if address.ip().is_loopback() || config.authenticates() {
-        return Ok(());
+    let doors = [
+        ("--addr", Some(config.listen.http)),
+        ("--grpc-addr", config.listen.grpc),
+    ];
+    for (option, address) in doors {
+        let Some(address) = address.filter(|address| !address.ip().is_loopback()) else {
+            continue;
+        };
+        if config.authenticates() {
+            continue;
+        }
+        if insecure {
+            eprintln!(
+                "WARNING: {address} can be reached by others and there is NO AUTHENTICATION (--insecure-no-auth)"
+            );
+            continue;
+        }
+        return Err(Failure::Usage(format!(
+            "{address} can be reached by others, and no authentication is configured. Give tenants keys (`ferromcp keys \
+             new TENANT`) or client certificates, or configure auth.jwt, listen on loopback ({option} 127.0.0.1:{}), or, if something in front of \
+             this server authenticates, add --insecure-no-auth",
+            address.port()
+        )));
     }
-    if insecure {
-        eprintln!(
-            "WARNING: {address} can be reached by others and there is NO AUTHENTICATION (--insecure-no-auth)"
-        );
-        return Ok(());
-    }
-    Err(Failure::Usage(format!(
-        "{address} can be reached by others, and no authentication is configured. Give tenants keys (`ferromcp keys \
-         new TENANT`) or client certificates, or configure auth.jwt, listen on loopback (--addr 127.0.0.1:{}), or, if something in front of \
-         this server authenticates, add --insecure-no-auth",
-        address.port()
-    )))
+    Ok(())
 }
 
 fn init_log(config: &Config, args: &Serve) -> Result<(), Failure> {

@@ -82,6 +82,10 @@ fn listen(mut fields: Fields, problems: &mut Problems) -> (Listen, Option<Span>)
             Some(Parsed::Addr(addr)) => addr,
             _ => default.http,
         },
+        grpc: match fields.text("grpc").map(|t| t.parsed) {
+            Some(Parsed::Addr(addr)) => Some(addr),
+            _ => None,
+        },
         allowed_hosts: fields.strings("allowed_hosts").unwrap_or_default(),
         allowed_origins: fields.strings("allowed_origins").unwrap_or_default(),
     };

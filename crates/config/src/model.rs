@@ -99,6 +99,8 @@ impl Config {
 pub struct Listen {
     /// Address of the HTTP doors; default 127.0.0.1:8080. Port 0 lets the system choose.
     pub http: SocketAddr,
+    /// Address of the gRPC door; `None`: there is none.
+    pub grpc: Option<SocketAddr>,
     /// `Host` values accepted besides loopback names: lower case, `host` (any port) or `host:port`.
     pub allowed_hosts: Vec<String>,
     /// `Origin` values accepted besides loopback ones: lower case, `scheme://host[:port]`, default ports left out.
@@ -336,6 +338,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            grpc: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             tls: None,

@@ -170,6 +170,12 @@ static LISTEN: Object = Object {
              port 0 lets the system choose. Names other than `localhost` are not looked up.",
         ),
         field(
+            "grpc",
+            text(Form::Listen),
+            Words("no gRPC"),
+            "Address of the gRPC door, with the certificate and key of `tls` if there are any; see docs/grpc.md.",
+        ),
+        field(
             "allowed_hosts",
             Kind::List {
                 item: &Kind::Text(Form::Host),
@@ -197,10 +203,7 @@ static LISTEN: Object = Object {
              unless they are no good.",
         ),
     ],
-    later: &[later(
-        "grpc",
-        "clients can use MCP or REST on `listen.http` for now; remove the key",
-    )],
+    later: &[],
 };
 
 static SERVER: Object = Object {

@@ -63,6 +63,8 @@ pub enum Door {
     Mcp,
     /// `/v1` REST.
     Rest,
+    /// gRPC.
+    Grpc,
     /// A Rust program that embeds the gateway, or the command line.
     Library,
 }
@@ -74,6 +76,7 @@ impl Door {
             Self::Stdio => "stdio",
             Self::Mcp => "mcp",
             Self::Rest => "rest",
+            Self::Grpc => "grpc",
             Self::Library => "library",
         }
     }

@@ -94,6 +94,11 @@ const LAYERS: &[Layer] = &[
         must_not_know: &["clap", "saphyr"],
     },
     Layer {
+        package: "ferromcp-adapter-grpc",
+        may_use: &["core", "limits", "protocol", "tls"],
+        must_not_know: ADAPTER,
+    },
+    Layer {
         package: "ferromcp-adapter-http",
         may_use: &["core", "endpoint", "limits", "protocol", "tls"],
         must_not_know: ADAPTER,

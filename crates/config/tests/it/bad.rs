@@ -85,12 +85,6 @@ fn settings_of_later_versions() {
     check(&[
         ("reload: {}", "1:1", "reload", "not supported by this version"),
         (
-            "listen: { grpc: \"127.0.0.1:1\" }",
-            "1:11",
-            "listen.grpc",
-            "not supported by this version",
-        ),
-        (
             "supervisor: { idle_timeout: 5s }",
             "1:15",
             "supervisor.idle_timeout",

@@ -134,7 +134,7 @@ fn the_schema_and_the_validator_agree() {
         json!({"limits": {"tools": {"a b": {"rate": "1/s"}}}}),
         json!({"validation": {"patterns": {"rules": {"shell": "off"}}}}),
         json!({"validation": {"patterns": {"exempt": {"tool": "x"}}}}),
-        json!({"listen": {"grpc": ":1"}}),
+        json!({"listen": {"grpc": "nowhere"}}),
         json!({"listen": {"http": "nowhere"}}),
         json!({"listen": {"allowed_hosts": []}}),
         json!({"servers": {"a": {}}}),

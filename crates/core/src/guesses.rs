@@ -13,9 +13,9 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ferromcp_core::Challenge;
 use ferromcp_limits::{ClientKey, Clients, Nanos, Rate};
-use http::StatusCode;
+
+use crate::error::Challenge;
 
 /// Addresses that are remembered while they are busy guessing.
 const ADDRESSES: usize = 8_192;
@@ -28,7 +28,7 @@ const LOG: Duration = Duration::from_secs(60);
 
 /// Counts guesses by address.
 #[derive(Debug)]
-pub(crate) struct Guesses {
+pub struct Guesses {
     rate: Rate,
     addresses: LazyLock<Clients>,
     good: LazyLock<Box<[AtomicU64]>>,
@@ -41,13 +41,14 @@ pub(crate) struct Guesses {
 
 /// A credential, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown {
+pub struct Shown {
     from: IpAddr,
     mark: u64,
 }
 
 impl Guesses {
-    pub(crate) fn new(rate: Rate) -> Self {
+    /// `rate`: how many one address may show in what time.
+    pub fn new(rate: Rate) -> Self {
         Self {
             rate,
             addresses: LazyLock::new(|| Clients::new(ADDRESSES)),
@@ -59,7 +60,7 @@ impl Guesses {
     }
 
     /// A key or token as sent, and where from.
-    pub(crate) fn shown(&self, from: IpAddr, text: &[u8]) -> Shown {
+    pub fn shown(&self, from: IpAddr, text: &[u8]) -> Shown {
         let from = network(from);
         Shown {
             from,
@@ -68,7 +69,7 @@ impl Guesses {
     }
 
     /// How long the address has to wait before this is looked at; `None` if it is looked at now.
-    pub(crate) fn wait(&self, shown: Shown) -> Option<Duration> {
+    pub fn wait(&self, shown: Shown) -> Option<Duration> {
         self.wait_at(shown, self.now())
     }
 
@@ -80,12 +81,13 @@ impl Guesses {
         (!reading.allowed()).then(|| reading.retry_after())
     }
 
-    /// What came of it: the status of the answer, and what its caller is asked for.
-    pub(crate) fn learn(&self, shown: Shown, status: StatusCode, asked: Option<&Challenge>) {
+    /// What came of it: whether the answer is one that only comes after the credential was found good, and what its caller is
+    /// asked for.
+    pub fn learn(&self, shown: Shown, good: bool, asked: Option<&Challenge>) {
         match asked {
             Some(Challenge::Unknown) => self.wrong_at(shown.from, self.now()),
             Some(_) => {}
-            None if tells_good(status) => self.good[slot(shown.mark)].store(shown.mark, Ordering::Relaxed),
+            None if good => self.good[slot(shown.mark)].store(shown.mark, Ordering::Relaxed),
             None => {}
         }
     }
@@ -123,11 +125,6 @@ impl Guesses {
     fn now(&self) -> Nanos {
         Nanos::new(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
-}
-
-/// Statuses that only come after a credential was found good, at the paths where guesses are counted.
-fn tells_good(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 202 | 204 | 404 | 422)
 }
 
 /// The address by which somebody is counted. Who has one IPv6 address has the whole /64.

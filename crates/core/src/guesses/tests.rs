@@ -42,7 +42,7 @@ fn what_was_good_from_an_address_is_looked_at_still() {
     let guesses = guesses();
     let (here, there) = (ip("10.0.0.1"), ip("10.0.0.2"));
     let good = guesses.shown(here, b"Bearer fmcp_a_0123456789");
-    guesses.learn(good, StatusCode::OK, None);
+    guesses.learn(good, true, None);
     flood(&guesses, "10.0.0.1", at(1));
     flood(&guesses, "10.0.0.2", at(1));
     assert_eq!(guesses.wait_at(good, at(1)), None);
@@ -62,9 +62,9 @@ fn only_what_says_that_a_credential_is_good_or_wrong_counts() {
     for _ in 0..1_000 {
         let shown = guesses.shown(from, b"Bearer expired");
         for asked in [Challenge::Invalid, Challenge::Missing, Challenge::Scope] {
-            guesses.learn(shown, StatusCode::UNAUTHORIZED, Some(&asked));
+            guesses.learn(shown, false, Some(&asked));
         }
-        guesses.learn(shown, StatusCode::BAD_REQUEST, None);
+        guesses.learn(shown, false, None);
     }
     let (looked_at, _) = flood(&guesses, "10.0.0.1", guesses.now());
     assert_eq!(looked_at, 60);
@@ -90,7 +90,7 @@ fn memory_does_not_grow_with_addresses() {
     for address in 0..200_000u32 {
         let shown = guesses.shown(IpAddr::from(address.to_be_bytes()), b"wrong");
         guesses.wrong_at(shown.from, at(1));
-        guesses.learn(shown, StatusCode::OK, None);
+        guesses.learn(shown, true, None);
     }
     assert!(guesses.addresses.len() <= slots);
     assert_eq!(guesses.addresses.bytes(), bytes);

@@ -1,0 +1,189 @@
+//! The server: accepts connections, bounds them, and ends them in good order.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ferromcp_core::{Event, Gateway};
+use ferromcp_tls::ServerTls;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::route::{Certificate, Services};
+use crate::settings::GrpcSettings;
+
+/// After an error of `accept` (out of file descriptors, mostly) it is tried again this much later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// At the end, answers that are on their way have this long. Calls have ended before.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// Most metadata of a request, in bytes.
+const MAX_METADATA: u32 = 16 << 10;
+
+/// The gRPC door to a gateway.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    gateway: Arc<Gateway>,
+    services: Arc<Services>,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl Doors {
+    /// With TLS if there are settings for it.
+    ///
+    /// # Errors
+    /// If the descriptors of this build are no good.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        settings: GrpcSettings,
+        tls: Option<Arc<ServerTls>>,
+    ) -> std::io::Result<Self> {
+        let services = Services::new(Arc::clone(&gateway), settings).map_err(std::io::Error::other)?;
+        Ok(Self {
+            gateway,
+            services: Arc::new(services),
+            tls,
+        })
+    }
+}
+
+/// Serves until `stop` is cancelled and every connection has ended. What is still open a few seconds later is closed.
+pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(doors.services.settings().max_connections));
+    let mut tasks = JoinSet::new();
+    let mut follow = pin!(follow(&doors));
+    let mut told = false;
+    doors.services.serving(true).await;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    // Whoever comes when it is full finds the connection closed, and tries again.
+                    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                        let work = connection(stream, peer.ip(), doors.clone(), stop.clone());
+                        tasks.spawn(async move {
+                            work.await;
+                            drop(place);
+                        });
+                    }
+                }
+                Err(e) => {
+                    warn!(error = %e, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = tasks.join_next() => {
+                if let Err(e) = ended {
+                    error!(error = %e, "a connection's task panicked; other connections go on");
+                }
+            }
+            () = &mut follow, if !told => told = true,
+        }
+    }
+    drop(listener);
+    doors.services.end_watches().await;
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+        debug!("connections were closed that clients kept open");
+    }
+}
+
+/// Tells those who ask for health when no more calls are taken.
+async fn follow(doors: &Doors) {
+    let mut events = doors.gateway.events();
+    while !doors.gateway.is_draining() {
+        match events.recv().await {
+            Ok(Event::Draining) | Err(RecvError::Closed) => break,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+        }
+    }
+    doors.services.serving(false).await;
+}
+
+async fn connection(stream: TcpStream, peer: IpAddr, doors: Doors, stop: CancellationToken) {
+    // A reply is written in one piece and must not wait for the client's delayed ACK.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = &doors.tls else {
+        return talk(stream, peer, None, &doors, stop).await;
+    };
+    let accept = TlsAcceptor::from(tls.current()).accept(stream);
+    let limit = doors.services.settings().handshake_timeout;
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(limit, accept) => accepted,
+        () = stop.cancelled() => return,
+    };
+    let stream = match accepted {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
+        Err(_) => return debug!("TLS handshake took too long"),
+    };
+    match client(&stream) {
+        Ok(certificate) => talk(stream, peer, certificate, &doors, stop).await,
+        Err(Expired) => debug!("the certificate of a resumed session has expired"),
+    }
+}
+
+async fn talk<S>(
+    stream: S,
+    peer: IpAddr,
+    certificate: Option<Certificate>,
+    doors: &Doors,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let services = Arc::clone(&doors.services);
+    let settings = services.settings().clone();
+    let answer = service_fn(move |request| {
+        let (services, certificate) = (Arc::clone(&services), certificate.clone());
+        async move { Ok::<_, Infallible>(services.answer(request, peer, certificate).await) }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.max_streams)
+        .max_header_list_size(MAX_METADATA)
+        .keep_alive_interval(settings.ping)
+        .keep_alive_timeout(settings.ping);
+    let mut work = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let ended = tokio::select! {
+        ended = work.as_mut() => ended,
+        () = stop.cancelled() => {
+            work.as_mut().graceful_shutdown();
+            work.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended early");
+    }
+}
+
+/// A certificate that has ended. A full handshake refuses it, a resumed one does not look.
+struct Expired;
+
+/// What the client's certificate says, if it showed one.
+fn client(stream: &TlsStream<TcpStream>) -> Result<Option<Certificate>, Expired> {
+    let chain = stream.get_ref().1.peer_certificates();
+    let Some(certificate) = chain.and_then(|chain| chain.first()) else {
+        return Ok(None);
+    };
+    let names = ferromcp_tls::names(certificate);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    if now.as_secs() > names.expires {
+        return Err(Expired);
+    }
+    Ok(Some(Arc::new(names)))
+}

@@ -1,0 +1,122 @@
+//! The one map from error codes to gRPC.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ferromcp_core::{CallError, ErrorCode, RequestId};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// Who says so, in `ErrorInfo`.
+const DOMAIN: &str = "ferromcp";
+/// Most places of wrong arguments that are told. Details are trailers, and clients take 8 KiB of them.
+const MAX_ISSUES: usize = 16;
+/// Longest message, in bytes, for the same reason.
+const MAX_MESSAGE: usize = 2048;
+
+/// The gRPC status of an error code.
+pub(crate) fn code(code: ErrorCode) -> Code {
+    match code {
+        ErrorCode::InvalidRequest | ErrorCode::InvalidArguments => Code::InvalidArgument,
+        ErrorCode::Unauthenticated => Code::Unauthenticated,
+        ErrorCode::PermissionDenied => Code::PermissionDenied,
+        ErrorCode::ToolNotFound => Code::NotFound,
+        ErrorCode::PayloadTooLarge | ErrorCode::RateLimited | ErrorCode::QuotaExceeded => {
+            Code::ResourceExhausted
+        }
+        ErrorCode::Timeout => Code::DeadlineExceeded,
+        ErrorCode::Unavailable => Code::Unavailable,
+        ErrorCode::UpstreamError | ErrorCode::Relayed | ErrorCode::Internal => Code::Internal,
+        ErrorCode::Cancelled => Code::Cancelled,
+    }
+}
+
+/// A status with all that is known of the error.
+pub(crate) fn of(error: &CallError, request: Option<RequestId>) -> Status {
+    let mut metadata = HashMap::new();
+    if let Some(rule) = error.rule() {
+        metadata.insert("rule".to_owned(), rule.to_owned());
+    }
+    if let Some(id) = request {
+        metadata.insert("request_id".to_owned(), id.to_string());
+    }
+    if error.may_have_run() {
+        metadata.insert("may_have_run".to_owned(), "true".to_owned());
+    }
+    if error.code() == ErrorCode::Relayed
+        && let Some(rpc) = error.rpc_error()
+    {
+        metadata.insert("rpc_code".to_owned(), rpc.code.to_string());
+    }
+    let mut details = ErrorDetails::with_error_info(error.code().as_str(), DOMAIN, metadata);
+    for issue in error.issues().iter().take(MAX_ISSUES) {
+        details.add_bad_request_violation(cut(&issue.pointer, 256), cut(&issue.message, 256));
+    }
+    if let Some(after) = error.retry_after() {
+        details.set_retry_info(Some(after));
+    }
+    Status::with_error_details(code(error.code()), cut(error.message(), MAX_MESSAGE), details)
+}
+
+/// The request is not what the door takes.
+pub(crate) fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Status {
+    of(&CallError::new(ErrorCode::InvalidRequest, message), None)
+}
+
+/// The message is too large.
+pub(crate) fn too_large(max: usize) -> Status {
+    let message = format!(
+        "the message is larger than {max} bytes, the limit of this server (validation.max_body); nothing was called"
+    );
+    of(&CallError::new(ErrorCode::PayloadTooLarge, message), None)
+}
+
+/// Too many keys of this address were nobody's.
+pub(crate) fn guesses(wait: Duration) -> Status {
+    let error = CallError::new(
+        ErrorCode::RateLimited,
+        "too many keys or tokens from this address were wrong, so this one was not looked at; correct it, and retry later",
+    );
+    of(&error.with_rule("auth.guesses").with_retry_after(wait), None)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_code_rule_id_and_time_to_wait() {
+        let error = CallError::new(ErrorCode::RateLimited, "slow down")
+            .with_rule("limits.rate")
+            .with_retry_after(Duration::from_millis(1500));
+        let id = RequestId::next();
+        let status = of(&error, Some(id));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::ResourceExhausted, "slow down")
+        );
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((&*info.reason, &*info.domain), ("rate_limited", "ferromcp"));
+        assert_eq!(info.metadata["rule"], "limits.rate");
+        assert_eq!(info.metadata["request_id"], id.to_string());
+        assert_eq!(
+            details.retry_info().unwrap().retry_delay,
+            Some(Duration::from_millis(1500))
+        );
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(cut("aäö", 2), "a");
+        assert_eq!(cut("aäö", 3), "aä");
+    }
+}

@@ -1,0 +1,137 @@
+//! `CallToolStream`: what a running call says, and then its result.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use ferromcp_core::{Client, LogMessage, NoClient, Operation, Progress};
+use ferromcp_protocol::{ClientCapabilities, LogLevel};
+use futures_core::Stream;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::AbortHandle;
+use tonic::Status;
+
+use crate::proto::call_tool_stream_response::Event;
+use crate::proto::{self, CallToolStreamRequest, CallToolStreamResponse};
+use crate::service::{Door, Frame, Wanted, tool_answer};
+use crate::status;
+
+/// Events that wait for a client; further ones are left out until it takes some.
+const QUEUE: usize = 64;
+
+type Item = Result<CallToolStreamResponse, Status>;
+
+/// The events of a call. Dropping it cancels the call.
+#[derive(Debug)]
+pub(crate) struct Events {
+    queue: Receiver<Item>,
+    call: AbortHandle,
+}
+
+impl Events {
+    pub(crate) fn start(
+        door: Arc<Door>,
+        frame: Frame,
+        message: CallToolStreamRequest,
+    ) -> Result<Self, Status> {
+        let level = wanted_level(message.log_level)?;
+        let (sender, queue) = channel(QUEUE);
+        let call = tokio::spawn(async move {
+            let _logs = level.map(|level| door.gateway.want_logs(level));
+            let caller = Caller {
+                queue: &sender,
+                level,
+            };
+            let wanted = Wanted {
+                operation: Operation::CallTool,
+                name: &message.tool,
+                arguments: &message.arguments,
+                tenant: &message.tenant_id,
+            };
+            let ended = frame
+                .call(&door, &wanted, &caller)
+                .await
+                .and_then(|outcome| tool_answer(&outcome));
+            // Nobody is left to be told if this fails.
+            let _ = sender
+                .send(ended.map(|answer| event(Event::Result(answer))))
+                .await;
+        });
+        Ok(Self {
+            queue,
+            call: call.abort_handle(),
+        })
+    }
+}
+
+impl Stream for Events {
+    type Item = Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        self.queue.poll_recv(cx)
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.call.abort();
+    }
+}
+
+fn event(event: Event) -> CallToolStreamResponse {
+    CallToolStreamResponse { event: Some(event) }
+}
+
+/// The level from which on messages are sent; `None`: none are.
+fn wanted_level(level: i32) -> Result<Option<LogLevel>, Status> {
+    let bad = || {
+        status::bad(
+            "log_level is none that there is; 0 is no messages, 1 (debug) to 8 (emergency) are levels",
+        )
+    };
+    match usize::try_from(level).map_err(|_| bad())? {
+        0 => Ok(None),
+        level => LogLevel::ALL.get(level - 1).copied().map(Some).ok_or_else(bad),
+    }
+}
+
+struct Caller<'a> {
+    queue: &'a Sender<Item>,
+    level: Option<LogLevel>,
+}
+
+impl Client for Caller<'_> {
+    fn capabilities(&self) -> &ClientCapabilities {
+        Client::capabilities(&NoClient)
+    }
+
+    fn wants_progress(&self) -> bool {
+        true
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        let report = proto::Progress {
+            progress: progress.progress,
+            total: progress.total,
+            message: progress.message.unwrap_or_default().to_owned(),
+        };
+        let _ = self.queue.try_send(Ok(event(Event::Progress(report))));
+    }
+
+    fn wants_log(&self, level: LogLevel) -> bool {
+        self.level.is_some_and(|least| level >= least)
+    }
+
+    fn log(&self, message: &LogMessage<'_>) {
+        if !self.wants_log(message.level) {
+            return;
+        }
+        let log = proto::LogMessage {
+            level: i32::from(message.level as u8) + 1,
+            logger: message.logger.unwrap_or_default().to_owned(),
+            data: Bytes::copy_from_slice(message.data.as_bytes()),
+        };
+        let _ = self.queue.try_send(Ok(event(Event::Log(log))));
+    }
+}
