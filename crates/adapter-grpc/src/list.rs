@@ -1,12 +1,9 @@
 //! Pages of lists.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tonic::Status;
 
-use crate::proto::Item;
 use crate::status;
 
 /// Most items on a page.
@@ -14,13 +11,13 @@ const MAX_PAGE: usize = 1000;
 
 /// One page and where the next begins. A page begins at the item that the token names, so that changes of the list before it
 /// neither skip nor repeat one; if it is gone, at its old place.
-pub(crate) fn page<T>(
+pub(crate) fn page<T, I>(
     all: &[Arc<T>],
     size: i32,
     token: &str,
     name: impl Fn(&T) -> &str,
-    definition: impl for<'a> Fn(&'a T) -> Cow<'a, str>,
-) -> Result<(Vec<Item>, String), Status> {
+    item: impl Fn(&T) -> I,
+) -> Result<(Vec<I>, String), Status> {
     let size = match usize::try_from(size) {
         Ok(0) => MAX_PAGE,
         Ok(size) if size <= MAX_PAGE => size,
@@ -31,10 +28,7 @@ pub(crate) fn page<T>(
     } else {
         position(all, token, &name)?
     };
-    let items = all.iter().skip(start).take(size).map(|item| Item {
-        name: name(item).to_owned(),
-        definition: Bytes::from(definition(item).into_owned()),
-    });
+    let items = all.iter().skip(start).take(size).map(|one| item(one));
     let next = start.saturating_add(size);
     let token = all.get(next).map(|item| format!("{next}.{}", name(item)));
     Ok((items.collect(), token.unwrap_or_default()))
@@ -55,8 +49,7 @@ mod tests {
     use super::*;
 
     fn names(all: &[Arc<String>], size: i32, token: &str) -> Result<(Vec<String>, String), Status> {
-        let (items, next) = page(all, size, token, |name| name, |name| Cow::Borrowed(name))?;
-        Ok((items.into_iter().map(|item| item.name).collect(), next))
+        page(all, size, token, |name| name, Clone::clone)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The service: each method makes one call of the pipeline, or looks at what the caller may see.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +21,8 @@ use crate::proto::ferro_mcp_service_server::FerroMcpService;
 use crate::proto::{
     CallToolRequest, CallToolResponse, CallToolStreamRequest, GetPromptRequest, GetPromptResponse,
     ListPromptsRequest, ListPromptsResponse, ListResourceTemplatesRequest, ListResourceTemplatesResponse,
-    ListResourcesRequest, ListResourcesResponse, ListToolsRequest, ListToolsResponse, ReadResourceRequest,
-    ReadResourceResponse,
+    ListResourcesRequest, ListResourcesResponse, ListToolsRequest, ListToolsResponse, Prompt,
+    ReadResourceRequest, ReadResourceResponse, Resource, ResourceTemplate, Tool,
 };
 use crate::route::Certificate;
 use crate::status;
@@ -206,7 +207,10 @@ impl FerroMcpService for Service {
             wanted.page_size,
             &wanted.page_token,
             |tool| &tool.name,
-            |tool| tool.listed(true),
+            |tool| Tool {
+                name: tool.name.to_string(),
+                definition: text(tool.listed(true)),
+            },
         )?;
         Ok(Response::new(ListToolsResponse {
             tools,
@@ -248,7 +252,10 @@ impl FerroMcpService for Service {
             wanted.page_size,
             &wanted.page_token,
             |resource| &resource.uri,
-            |resource| listed(&resource.definition, &resource.source),
+            |resource| Resource {
+                uri: resource.uri.to_string(),
+                definition: text(listed(&resource.definition, &resource.source)),
+            },
         )?;
         Ok(Response::new(ListResourcesResponse {
             resources,
@@ -267,7 +274,10 @@ impl FerroMcpService for Service {
             wanted.page_size,
             &wanted.page_token,
             |template| template.uri.as_str(),
-            |template| listed(&template.definition, &template.source),
+            |template| ResourceTemplate {
+                uri_template: template.uri.as_str().to_owned(),
+                definition: text(listed(&template.definition, &template.source)),
+            },
         )?;
         Ok(Response::new(ListResourceTemplatesResponse {
             resource_templates,
@@ -301,7 +311,10 @@ impl FerroMcpService for Service {
             wanted.page_size,
             &wanted.page_token,
             |prompt| &prompt.name,
-            |prompt| listed(&prompt.definition, &prompt.source),
+            |prompt| Prompt {
+                name: prompt.name.to_string(),
+                definition: text(listed(&prompt.definition, &prompt.source)),
+            },
         )?;
         Ok(Response::new(ListPromptsResponse {
             prompts,
@@ -323,6 +336,10 @@ impl FerroMcpService for Service {
         let (result, request_id) = self.result(&frame, &wanted).await?;
         Ok(Response::new(GetPromptResponse { result, request_id }))
     }
+}
+
+fn text(definition: Cow<'_, str>) -> Bytes {
+    Bytes::from(definition.into_owned())
 }
 
 /// `grpc-timeout`, as gRPC over HTTP/2 has it. What has passed already is the shortest time there is.
