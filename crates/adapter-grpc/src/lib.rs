@@ -4,7 +4,7 @@
 //! with their details, deadlines of clients, how a running call reaches its caller as a stream.
 //!
 //! Must not know: configuration files, tool sources, other doors, what a JSON-RPC method means. A request becomes a call of
-//! `ferromcp-core`.
+//! `ferromcp-core`; messages of MCP go to `ferromcp-endpoint`.
 //!
 //! hyper is used as it is, below tonic's services: the deadline of a call belongs to the pipeline, which records it as one, and
 //! not to a timer around it.
@@ -12,7 +12,9 @@
 //! Start reading at `service.rs`; `serve.rs` is what is below it.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod batch;
 mod list;
+mod mcp;
 mod route;
 mod serve;
 mod service;

@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferromcp_core::{CertificateNames, Gateway};
+use ferromcp_core::CertificateNames;
+use ferromcp_endpoint::Endpoint;
 use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService;
@@ -35,6 +37,9 @@ pub(crate) type Certificate = Arc<CertificateNames>;
 /// Longest question to health or reflection, in bytes.
 const MAX_QUESTION: usize = 64 << 10;
 
+/// The path of conversations.
+const MCP: &str = "/ferromcp.v1.FerroMcpService/Mcp";
+
 type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 type Reflection = Box<dyn Fn(Request<Arriving>) -> Answer + Send + Sync>;
 
@@ -45,6 +50,7 @@ pub(crate) struct Services {
     reporter: HealthReporter,
     reflection: Reflection,
     settings: GrpcSettings,
+    stopping: CancellationToken,
 }
 
 impl std::fmt::Debug for Services {
@@ -59,7 +65,7 @@ impl Services {
     /// # Errors
     /// If the descriptors of this build are no good.
     pub(crate) fn new(
-        gateway: Arc<Gateway>,
+        endpoint: Arc<Endpoint>,
         settings: GrpcSettings,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let reporter = HealthReporter::new();
@@ -68,9 +74,13 @@ impl Services {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?
             .max_decoding_message_size(MAX_QUESTION);
+        let stopping = CancellationToken::new();
         let door = Door {
-            gateway,
+            gateway: Arc::clone(endpoint.gateway()),
+            endpoint,
             guesses: settings.guesses.map(ferromcp_core::guesses::Guesses::new),
+            max_message: settings.max_message,
+            stopping: stopping.clone(),
         };
         Ok(Self {
             tools: FerroMcpServiceServer::new(Service::new(door))
@@ -85,6 +95,7 @@ impl Services {
                 Box::pin(async move { infallible(service.call(request).await) })
             }),
             settings,
+            stopping,
         })
     }
 
@@ -104,8 +115,9 @@ impl Services {
         }
     }
 
-    /// Ends the streams of those who watch.
-    pub(crate) async fn end_watches(&self) {
+    /// Ends the streams that would stay open: conversations, and those who watch.
+    pub(crate) async fn end_streams(&self) {
+        self.stopping.cancel();
         for name in ["", FerroMcpServiceServer::<Service>::NAME] {
             self.reporter.clone().clear_service_status(name).await;
         }
@@ -118,7 +130,8 @@ impl Services {
         peer: IpAddr,
         certificate: Option<Certificate>,
     ) -> Response<Body> {
-        let limit = self.settings.request_timeout;
+        // A conversation has no end of its own.
+        let limit = (request.uri().path() != MCP).then_some(self.settings.request_timeout);
         let mut request = request.map(|body| Arriving {
             body,
             limit,
@@ -169,7 +182,7 @@ fn infallible<T>(result: Result<T, Infallible>) -> T {
 /// A request's messages, which must have arrived after a while.
 pub(crate) struct Arriving {
     body: Incoming,
-    limit: Duration,
+    limit: Option<Duration>,
     /// Runs from the first time that there is nothing yet.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -185,7 +198,9 @@ impl http_body::Body for Arriving {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let limit = self.limit;
+        let Some(limit) = self.limit else {
+            return Poll::Pending;
+        };
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferromcp_core::{Event, Gateway};
+use ferromcp_endpoint::Endpoint;
 use ferromcp_tls::ServerTls;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -31,7 +32,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// Most metadata of a request, in bytes.
 const MAX_METADATA: u32 = 16 << 10;
 
-/// The gRPC door to a gateway.
+/// The gRPC door to an endpoint and its gateway.
 #[derive(Clone, Debug)]
 pub struct Doors {
     gateway: Arc<Gateway>,
@@ -45,11 +46,12 @@ impl Doors {
     /// # Errors
     /// If the descriptors of this build are no good.
     pub fn new(
-        gateway: Arc<Gateway>,
+        endpoint: Arc<Endpoint>,
         settings: GrpcSettings,
         tls: Option<Arc<ServerTls>>,
     ) -> std::io::Result<Self> {
-        let services = Services::new(Arc::clone(&gateway), settings).map_err(std::io::Error::other)?;
+        let gateway = Arc::clone(endpoint.gateway());
+        let services = Services::new(endpoint, settings).map_err(std::io::Error::other)?;
         Ok(Self {
             gateway,
             services: Arc::new(services),
@@ -94,7 +96,7 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
         }
     }
     drop(listener);
-    doors.services.end_watches().await;
+    doors.services.end_streams().await;
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
         debug!("connections were closed that clients kept open");

@@ -10,23 +10,27 @@ use ferromcp_core::catalog::listed;
 use ferromcp_core::guesses::{Guesses, Shown};
 use ferromcp_core::{
     Call, CallError, Client, Credential, Door as CameBy, ErrorCode, Gateway, NoClient, Operation, Outcome,
-    View,
+    Payload, View,
 };
-use ferromcp_protocol::{ProtocolVersion, RequestMeta};
+use ferromcp_endpoint::Endpoint;
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use crate::list::page;
+use crate::mcp::Messages;
 use crate::proto::ferro_mcp_service_server::FerroMcpService;
 use crate::proto::{
-    CallToolRequest, CallToolResponse, CallToolStreamRequest, GetPromptRequest, GetPromptResponse,
-    ListPromptsRequest, ListPromptsResponse, ListResourceTemplatesRequest, ListResourceTemplatesResponse,
-    ListResourcesRequest, ListResourcesResponse, ListToolsRequest, ListToolsResponse, Prompt,
-    ReadResourceRequest, ReadResourceResponse, Resource, ResourceTemplate, Tool,
+    BatchCallRequest, BatchCallResponse, CallToolRequest, CallToolResponse, CallToolStreamRequest,
+    CallToolStreamResponse, GetPromptRequest, GetPromptResponse, ListPromptsRequest, ListPromptsResponse,
+    ListResourceTemplatesRequest, ListResourceTemplatesResponse, ListResourcesRequest, ListResourcesResponse,
+    ListToolsRequest, ListToolsResponse, McpRequest, Prompt, ReadResourceRequest, ReadResourceResponse,
+    Resource, ResourceTemplate, Tool,
 };
 use crate::route::Certificate;
 use crate::status;
-use crate::stream::Events;
+use crate::stream::{self, Events};
+use crate::{batch, mcp};
 
 /// The service over a gateway.
 #[derive(Clone, Debug)]
@@ -38,7 +42,12 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) guesses: Option<Guesses>,
+    /// Most bytes of a message.
+    pub(crate) max_message: usize,
+    /// No call is taken any more, and those that ran have ended or had their time.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// What is called.
@@ -77,7 +86,7 @@ impl Frame {
     ///
     /// # Errors
     /// If it is not to be looked at.
-    fn shown(&self, door: &Door) -> Result<Option<Shown>, Status> {
+    pub(crate) fn shown(&self, door: &Door) -> Result<Option<Shown>, Status> {
         let (Some(guesses), Some(from)) = (&door.guesses, self.extensions.get::<IpAddr>()) else {
             return Ok(None);
         };
@@ -93,7 +102,7 @@ impl Frame {
     }
 
     /// How long the client waits.
-    fn timeout(&self) -> Result<Option<Duration>, Status> {
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, Status> {
         let Some(value) = self.metadata.get("grpc-timeout") else {
             return Ok(None);
         };
@@ -101,6 +110,16 @@ impl Frame {
         parsed
             .map(Some)
             .ok_or_else(|| status::bad("grpc-timeout must be up to eight digits and one of H, M, S, m, u, n"))
+    }
+
+    /// A call of whoever sent this, without what is to be called. `tenant`: empty for the caller's own.
+    pub(crate) fn about<'a>(&'a self, tenant: &'a str, client: &'a dyn Client) -> Result<Call<'a>, Status> {
+        Ok(Call {
+            tenant: (!tenant.is_empty()).then_some(tenant),
+            client,
+            timeout: self.timeout()?,
+            ..Call::tool(CameBy::Grpc, self.credential()?, "", None)
+        })
     }
 
     /// Makes the call.
@@ -121,15 +140,7 @@ impl Frame {
             operation: wanted.operation,
             name: wanted.name,
             arguments,
-            params: None,
-            meta: &RequestMeta::default(),
-            version: ProtocolVersion::LATEST,
-            door: CameBy::Grpc,
-            credential: self.credential()?,
-            tenant: (!wanted.tenant.is_empty()).then_some(wanted.tenant),
-            client,
-            input: None,
-            timeout: self.timeout()?,
+            ..self.about(wanted.tenant, client)?
         };
         let shown = self.shown(door)?;
         let outcome = door.gateway.call(&call).await;
@@ -138,22 +149,27 @@ impl Frame {
     }
 }
 
-/// The answer to a call of a tool.
-pub(crate) fn tool_answer(outcome: &Outcome) -> Result<CallToolResponse, Status> {
+/// The answer to a call of a tool, or why there is none.
+pub(crate) fn settled(outcome: &Outcome) -> Result<CallToolResponse, Status> {
     let payload = outcome
         .settled()
         .map_err(|error| status::of(&error, Some(outcome.request_id)))?;
-    Ok(CallToolResponse {
+    Ok(tool_answer(outcome, payload))
+}
+
+/// The answer to a call of a tool that gave this result.
+pub(crate) fn tool_answer(outcome: &Outcome, payload: &Payload) -> CallToolResponse {
+    CallToolResponse {
         result: Bytes::copy_from_slice(payload.as_bytes()),
         is_error: payload.is_error(),
         request_id: outcome.request_id.to_string(),
         latency_us: u64::try_from(outcome.latency.as_micros()).unwrap_or(u64::MAX),
-    })
+    }
 }
 
 impl Door {
     /// What came of a key or token. Errors that a call has for other reasons before it is looked at say nothing.
-    fn learn(&self, shown: Option<Shown>, error: Option<&CallError>) {
+    pub(crate) fn learn(&self, shown: Option<Shown>, error: Option<&CallError>) {
         let (Some(shown), Some(guesses)) = (shown, &self.guesses) else {
             return;
         };
@@ -194,7 +210,9 @@ impl Service {
 
 #[tonic::async_trait]
 impl FerroMcpService for Service {
-    type CallToolStreamStream = Events;
+    type CallToolStreamStream = Events<CallToolStreamResponse>;
+    type BatchCallStream = Events<BatchCallResponse>;
+    type McpStream = Messages;
 
     async fn list_tools(
         &self,
@@ -230,15 +248,29 @@ impl FerroMcpService for Service {
             tenant: &message.tenant_id,
         };
         let outcome = frame.call(&self.door, &wanted, &NoClient).await?;
-        tool_answer(&outcome).map(Response::new)
+        settled(&outcome).map(Response::new)
     }
 
     async fn call_tool_stream(
         &self,
         request: Request<CallToolStreamRequest>,
-    ) -> Result<Response<Events>, Status> {
+    ) -> Result<Response<Events<CallToolStreamResponse>>, Status> {
         let (frame, message) = Frame::of(request);
-        Events::start(Arc::clone(&self.door), frame, message).map(Response::new)
+        stream::call(Arc::clone(&self.door), frame, message).map(Response::new)
+    }
+
+    async fn batch_call(
+        &self,
+        request: Request<BatchCallRequest>,
+    ) -> Result<Response<Events<BatchCallResponse>>, Status> {
+        let (frame, message) = Frame::of(request);
+        Ok(Response::new(batch::call(Arc::clone(&self.door), frame, message)))
+    }
+
+    async fn mcp(&self, request: Request<Streaming<McpRequest>>) -> Result<Response<Messages>, Status> {
+        let (frame, messages) = Frame::of(request);
+        let view = self.view(&frame)?;
+        mcp::open(Arc::clone(&self.door), &frame, view.principal(), messages).map(Response::new)
     }
 
     async fn list_resources(

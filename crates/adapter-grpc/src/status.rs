@@ -10,7 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 /// Who says so, in `ErrorInfo`.
 const DOMAIN: &str = "ferromcp";
 /// Most places of wrong arguments that are told. Details are trailers, and clients take 8 KiB of them.
-const MAX_ISSUES: usize = 16;
+pub(crate) const MAX_ISSUES: usize = 16;
 /// Longest message, in bytes, for the same reason.
 const MAX_MESSAGE: usize = 2048;
 
@@ -69,6 +69,25 @@ pub(crate) fn too_large(max: usize) -> Status {
         "the message is larger than {max} bytes, the limit of this server (validation.max_body); nothing was called"
     );
     of(&CallError::new(ErrorCode::PayloadTooLarge, message), None)
+}
+
+/// What a client sent could not be read: as tonic says it, but for what the table of errors has another status for.
+pub(crate) fn unreadable(error: Status, max: usize) -> Status {
+    match error.code() {
+        Code::OutOfRange => too_large(max),
+        _ => error,
+    }
+}
+
+/// The server stops, and the stream with it.
+pub(crate) fn stopping() -> Status {
+    let error = CallError::new(ErrorCode::Unavailable, "the server is stopping; connect again");
+    of(
+        &error
+            .with_rule("admit.draining")
+            .with_retry_after(Duration::from_secs(1)),
+        None,
+    )
 }
 
 /// Too many keys of this address were nobody's.

@@ -14,7 +14,7 @@ use tonic::Status;
 
 use crate::proto::call_tool_stream_response::Event;
 use crate::proto::{self, CallToolStreamRequest, CallToolStreamResponse};
-use crate::service::{Door, Frame, Wanted, tool_answer};
+use crate::service::{Door, Frame, Wanted, settled};
 use crate::status;
 
 /// Events that wait for a client; further ones are left out until it takes some.
@@ -22,61 +22,69 @@ const QUEUE: usize = 64;
 
 type Item = Result<CallToolStreamResponse, Status>;
 
-/// The events of a call. Dropping it cancels the call.
+/// What a task says of its work, as the messages of a stream. Dropping it ends the work.
 #[derive(Debug)]
-pub(crate) struct Events {
-    queue: Receiver<Item>,
-    call: AbortHandle,
+pub(crate) struct Events<T> {
+    queue: Receiver<Result<T, Status>>,
+    work: AbortHandle,
 }
 
-impl Events {
-    pub(crate) fn start(
-        door: Arc<Door>,
-        frame: Frame,
-        message: CallToolStreamRequest,
-    ) -> Result<Self, Status> {
-        let level = wanted_level(message.log_level)?;
+impl<T: Send + 'static> Events<T> {
+    /// `work` gets what takes its messages.
+    pub(crate) fn of<W>(work: impl FnOnce(Sender<Result<T, Status>>) -> W) -> Self
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
         let (sender, queue) = channel(QUEUE);
-        let call = tokio::spawn(async move {
-            let _logs = level.map(|level| door.gateway.want_logs(level));
-            let caller = Caller {
-                queue: &sender,
-                level,
-            };
-            let wanted = Wanted {
-                operation: Operation::CallTool,
-                name: &message.tool,
-                arguments: &message.arguments,
-                tenant: &message.tenant_id,
-            };
-            let ended = frame
-                .call(&door, &wanted, &caller)
-                .await
-                .and_then(|outcome| tool_answer(&outcome));
-            // Nobody is left to be told if this fails.
-            let _ = sender
-                .send(ended.map(|answer| event(Event::Result(answer))))
-                .await;
-        });
-        Ok(Self {
+        Self {
             queue,
-            call: call.abort_handle(),
-        })
+            work: tokio::spawn(work(sender)).abort_handle(),
+        }
     }
 }
 
-impl Stream for Events {
-    type Item = Item;
+impl<T> Stream for Events<T> {
+    type Item = Result<T, Status>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.queue.poll_recv(cx)
     }
 }
 
-impl Drop for Events {
+impl<T> Drop for Events<T> {
     fn drop(&mut self) {
-        self.call.abort();
+        self.work.abort();
     }
+}
+
+/// One call, and what it says while it runs.
+pub(crate) fn call(
+    door: Arc<Door>,
+    frame: Frame,
+    message: CallToolStreamRequest,
+) -> Result<Events<CallToolStreamResponse>, Status> {
+    let level = wanted_level(message.log_level)?;
+    Ok(Events::of(move |sender| async move {
+        let _logs = level.map(|level| door.gateway.want_logs(level));
+        let caller = Caller {
+            queue: &sender,
+            level,
+        };
+        let wanted = Wanted {
+            operation: Operation::CallTool,
+            name: &message.tool,
+            arguments: &message.arguments,
+            tenant: &message.tenant_id,
+        };
+        let ended = frame
+            .call(&door, &wanted, &caller)
+            .await
+            .and_then(|outcome| settled(&outcome));
+        // Nobody is left to be told if this fails.
+        let _ = sender
+            .send(ended.map(|answer| event(Event::Result(answer))))
+            .await;
+    }))
 }
 
 fn event(event: Event) -> CallToolStreamResponse {

@@ -1,16 +1,16 @@
 //! The stdio door: newline-delimited JSON-RPC over any pair of byte streams (2026-07-28 and
 //! 2025-11-25 basic/transports, "stdio").
 //!
-//! Owns: the framing of lines, which requests run at the same time, the order and the bounds of
-//! what is written, and how a connection ends.
+//! Owns: the framing of lines, in and out.
 //!
-//! Must not know: MCP methods and eras (`ferromcp-endpoint` does), other doors, processes.
+//! Must not know: MCP methods and eras, which requests run at the same time, what waits to go out (`ferromcp-endpoint` does, in
+//! its `Connection`), other doors, processes.
 //!
 //! Start reading at [`serve`]. Invariant: nothing but whole messages, one per line, is ever written.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod connection;
-mod outgoing;
+mod output;
 
 use std::time::Duration;
 

@@ -158,7 +158,7 @@ impl Server {
         self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
         let admin = self.open_admin();
-        let grpc = self.open_grpc()?;
+        let grpc = self.open_grpc(&endpoint)?;
         let doors = self.open_http(listeners, &endpoint, drain)?;
         self.runtime.block_on(async { self.follow(args) })?;
         let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));

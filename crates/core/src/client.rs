@@ -61,6 +61,11 @@ pub trait Client: Send + Sync {
         Interaction::None
     }
 
+    /// True for a caller who speaks MCP itself: what it can do is what it declared.
+    fn speaks_mcp(&self) -> bool {
+        false
+    }
+
     /// True for a call that is part of a batch.
     fn in_batch(&self) -> bool {
         false

@@ -59,6 +59,10 @@ impl Client for Caller<'_> {
         self.interaction
     }
 
+    fn speaks_mcp(&self) -> bool {
+        true
+    }
+
     fn conversation(&self) -> Option<usize> {
         self.session.map(|session| Arc::as_ptr(session).addr())
     }

@@ -305,8 +305,11 @@ impl Endpoint {
 /// The answer to a message whose sender is not let in. A call leaves its record all the same.
 fn turned_away(endpoint: &Endpoint, incoming: &Incoming<'_>, error: &CallError) -> Answer {
     let parsed = Message::parse(incoming.body);
-    let Ok(Message::Request(request)) = &parsed else {
-        return Answer::turned_away(None, error);
+    let request = match &parsed {
+        Ok(Message::Request(request)) => request,
+        // There is no request that an answer on a connection could belong to.
+        Ok(_) if matches!(incoming.link, Link::Connection(_)) => return Answer::accepted(),
+        _ => return Answer::turned_away(None, error),
     };
     let call = match Method::parse(&request.method) {
         Some(Method::ToolsCall) => Some((Operation::CallTool, "name")),

@@ -4,6 +4,8 @@
 //! method (`method/`), legacy sessions, sealed request state, subscriptions, and how a call's
 //! outcome is written as JSON-RPC.
 //!
+//! Beside it: [`Connection`], what every long connection needs around that.
+//!
 //! Must not know: HTTP, sockets, SSE, tool sources, tenants. Doors hand in bytes, a view of their
 //! headers and an [`Outlet`]; decisions about a call live in `ferromcp-core`.
 //!
@@ -22,6 +24,7 @@ mod answer;
 mod batch;
 mod caller;
 mod capability;
+mod connection;
 mod cursor;
 mod cx;
 mod dress;
@@ -40,6 +43,7 @@ mod stop;
 mod store;
 
 pub use answer::{Answer, Body};
+pub use connection::{Connection, Gone, InputEnd, Queue, Queued};
 pub use endpoint::Endpoint;
 pub use feed::Feed;
 pub use incoming::{HeaderField, Headers, Incoming, Link, NoHeaders, NoOutlet, Opened, Outlet};

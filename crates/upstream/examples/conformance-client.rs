@@ -189,6 +189,10 @@ impl Client for Person {
         &ALL
     }
 
+    fn speaks_mcp(&self) -> bool {
+        true
+    }
+
     fn interaction(&self) -> Interaction {
         Interaction::Direct
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromcp_core::{
-    CallContext, CallError, Door, ErrorCode, Event, Gateway, Operation, Payload, Principal, Reply, ToolEntry,
+    CallContext, CallError, ErrorCode, Event, Gateway, Operation, Payload, Principal, Reply, ToolEntry,
 };
 use ferromcp_protocol::{ClientCapabilities, code};
 use tokio::task::AbortHandle;
@@ -140,7 +140,7 @@ pub(crate) fn can_have(cx: &CallContext<'_>) -> bool {
 /// Whether a call that needs a task is followed to its end for its caller. One that speaks 2026-07-28 could have declared
 /// the extension, and is told so by the server's own error.
 pub(crate) fn is_followed(cx: &CallContext<'_>) -> bool {
-    !(can_have(cx) || cx.call.version.is_modern() && matches!(cx.call.door, Door::Mcp | Door::Stdio))
+    !(can_have(cx) || cx.call.version.is_modern() && cx.call.client.speaks_mcp())
 }
 
 /// Whether the error says that the extension was not declared.

@@ -95,7 +95,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "ferromcp-adapter-grpc",
-        may_use: &["core", "limits", "protocol", "tls"],
+        may_use: &["core", "endpoint", "limits", "protocol", "tls"],
         must_not_know: ADAPTER,
     },
     Layer {

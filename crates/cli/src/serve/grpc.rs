@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ferromcp_adapter_grpc::{Doors, GrpcSettings};
 use ferromcp_config::{Config, LogFormat};
+use ferromcp_endpoint::Endpoint;
 use tokio::task::JoinHandle;
 use tracing::info;
 
@@ -30,7 +31,7 @@ pub(super) fn bind(config: &Config) -> Result<Option<TcpListener>, Failure> {
 
 impl Server {
     /// Opens the door on the main runtime.
-    pub(super) fn open_grpc(&mut self) -> Result<Option<JoinHandle<()>>, Failure> {
+    pub(super) fn open_grpc(&mut self, endpoint: &Arc<Endpoint>) -> Result<Option<JoinHandle<()>>, Failure> {
         let Some(socket) = self.grpc.take() else {
             return Ok(None);
         };
@@ -40,7 +41,7 @@ impl Server {
             guesses: build::guesses(&self.config)?,
             ..GrpcSettings::default()
         };
-        let doors = Doors::new(Arc::clone(&self.gateway), settings, self.tls.clone()).map_err(failed)?;
+        let doors = Doors::new(Arc::clone(endpoint), settings, self.tls.clone()).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let _in = self.runtime.enter();
         let listener = tokio::net::TcpListener::from_std(socket).map_err(failed)?;

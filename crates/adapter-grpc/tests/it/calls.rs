@@ -1,169 +1,18 @@
-//! The gRPC door over real sockets, with tonic's client.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+//! Calls, lists, credentials, deadlines, health and reflection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use ferromcp_adapter_grpc::GrpcSettings;
 use ferromcp_adapter_grpc::proto::call_tool_stream_response::Event;
 use ferromcp_adapter_grpc::proto::ferro_mcp_service_client::FerroMcpServiceClient;
-use ferromcp_adapter_grpc::proto::{CallToolRequest, CallToolStreamRequest, ListToolsRequest};
-use ferromcp_adapter_grpc::{Doors, GrpcSettings, serve};
-use ferromcp_core::tenancy::{Directory, KeySettings, TenantId, TenantSettings, new_key};
-use ferromcp_core::{
-    AccessSettings, Anonymous, CallContext, CallError, Gateway, Identity, Listing, LogMessage, Offers,
-    Payload, Policy, Progress, Reply, Source, SourceFuture, Spec,
-};
+use ferromcp_adapter_grpc::proto::{CallToolRequest, ListToolsRequest};
 use ferromcp_limits::Rate;
-use ferromcp_protocol::LogLevel;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
-/// Nothing in a test takes this long; it only turns a hang into a failure.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Counts calls of `wait` that were dropped.
-struct Script(watch::Sender<usize>);
-
-struct Dropped<'a>(&'a Script);
-
-impl Drop for Dropped<'_> {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count += 1);
-    }
-}
-
-impl Source for Script {
-    fn call<'a>(&'a self, cx: CallContext<'a>) -> SourceFuture<'a> {
-        Box::pin(async move { run(self, cx).await })
-    }
-}
-
-async fn run(script: &Script, cx: CallContext<'_>) -> Result<Reply, CallError> {
-    match cx.local_name {
-        "fail" => Ok(Reply::Complete(Payload::error_text("it did not work"))),
-        "tell" => {
-            for step in 1..=3 {
-                cx.progress(&Progress {
-                    progress: f64::from(step),
-                    total: Some(3.0),
-                    message: Some("a step"),
-                });
-            }
-            for level in [LogLevel::Info, LogLevel::Error] {
-                cx.log(&LogMessage {
-                    level,
-                    logger: Some("script"),
-                    data: "{ \"line\":1.0 }",
-                });
-            }
-            Ok(Reply::Complete(Payload::text("told")))
-        }
-        "wait" => {
-            let _dropped = Dropped(script);
-            cx.progress(&Progress {
-                progress: 1.0,
-                total: None,
-                message: None,
-            });
-            std::future::pending().await
-        }
-        _ => {
-            let arguments: Value = cx.arguments.parse()?;
-            Ok(Reply::Complete(Payload::text(
-                arguments["msg"].as_str().unwrap_or_default(),
-            )))
-        }
-    }
-}
-
-struct Server {
-    gateway: Arc<Gateway>,
-    address: std::net::SocketAddr,
-    dropped: watch::Receiver<usize>,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    async fn start(settings: GrpcSettings) -> Self {
-        let (sender, dropped) = watch::channel(0);
-        let mut listing = Listing::new("script", Arc::new(Script(sender)));
-        listing.offers = Offers {
-            tools: true,
-            ..Offers::default()
-        };
-        for name in ["echo", "fail", "tell", "wait"] {
-            let mut schema = json!({ "type": "object" });
-            if name == "echo" {
-                schema = json!({ "type": "object", "properties": { "msg": { "type": "string" } }, "required": ["msg"] });
-            }
-            let tool = json!({ "name": name, "inputSchema": schema });
-            listing.tools.push(Spec::new(name, tool.to_string()));
-        }
-        let gateway = Arc::new(Gateway::new(Identity::default(), Policy::default(), ()));
-        gateway.publish(listing);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let doors = Doors::new(Arc::clone(&gateway), settings, None).unwrap();
-        let task = tokio::spawn(serve(listener, doors, stop.clone()));
-        Self {
-            gateway,
-            address,
-            dropped,
-            stop,
-            task,
-        }
-    }
-
-    async fn channel(&self) -> Channel {
-        let url = format!("http://{}", self.address);
-        Endpoint::from_shared(url).unwrap().connect().await.unwrap()
-    }
-
-    async fn client(&self) -> FerroMcpServiceClient<Channel> {
-        FerroMcpServiceClient::new(self.channel().await)
-    }
-}
-
-fn call(tool: &str, arguments: &str) -> CallToolRequest {
-    CallToolRequest {
-        tool: tool.into(),
-        arguments: arguments.to_owned().into(),
-        tenant_id: String::new(),
-    }
-}
-
-fn stream(tool: &str, log_level: i32) -> CallToolStreamRequest {
-    CallToolStreamRequest {
-        tool: tool.into(),
-        log_level,
-        ..CallToolStreamRequest::default()
-    }
-}
-
-/// Code of the status, reason of the details, and rule.
-fn told(status: &Status) -> (Code, String, Option<String>) {
-    let details = status.get_error_details();
-    let info = details.error_info().expect("ErrorInfo");
-    assert_eq!(info.domain, "ferromcp");
-    (
-        status.code(),
-        info.reason.clone(),
-        info.metadata.get("rule").cloned(),
-    )
-}
+use crate::support::{PATIENCE, Server, call, guard, stream, told};
 
 #[tokio::test]
 async fn a_call_and_a_list() {
@@ -331,25 +180,6 @@ async fn deadlines_and_dropped_streams_end_the_call() {
         .await
         .unwrap()
         .unwrap();
-}
-
-/// Lets only the tenant `acme` in; gives its key.
-fn guard(server: &Server) -> String {
-    let key = new_key(&TenantId::new("acme").unwrap(), &[7; 32]);
-    let tenant = TenantSettings {
-        id: "acme".into(),
-        keys: vec![KeySettings {
-            hash: key.hash.to_string(),
-            ..KeySettings::default()
-        }],
-        ..TenantSettings::default()
-    };
-    server.gateway.set_access(AccessSettings {
-        directory: Directory::new(&[tenant]).unwrap(),
-        anonymous: Anonymous::Refuse,
-        ..AccessSettings::default()
-    });
-    key.key
 }
 
 fn with(name: &'static str, value: &str) -> Request<CallToolRequest> {
