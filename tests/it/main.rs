@@ -8,6 +8,7 @@ mod commands;
 mod disk;
 mod endings;
 mod faults;
+mod grpc;
 mod guesses;
 mod journal;
 mod lock;

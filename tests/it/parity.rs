@@ -1,5 +1,5 @@
 //! The same policies through every door: one table of cases, and the same answers from stdio, MCP over HTTP in both
-//! eras, REST, and batches over REST. And what was decided is in the audit log, once for each call.
+//! eras, REST, gRPC with calls and with MCP on a stream, and batches over REST and gRPC. And what was decided is in the audit log, once for each call.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::rules::IN_THE_TABLE;
-use crate::support::{Answer, Door, LEGACY, MODERN, Served, Session, eventually, ferromcp, finish};
+use crate::support::{
+    Answer, Door, Grpc, GrpcWith, LEGACY, MODERN, Served, Session, eventually, ferromcp, finish,
+    grpc_address, grpc_session,
+};
 
 /// Tenants, their keys, and a directory for the audit log.
 struct Setup {
@@ -141,6 +144,26 @@ impl Outcome {
         }
     }
 
+    fn of_grpc(answer: &Value) -> Self {
+        if answer["code"] == "OK" {
+            return Self::of(&json!({ "code": "ok" }), &Value::Null);
+        }
+        let error = json!({ "code": answer["reason"], "rule": answer["rule"] });
+        Self::of(&error, &answer["message"])
+    }
+
+    fn of_grpc_batch(answer: &Value) -> Self {
+        let only = &answer["messages"][0]["result"];
+        match only.get("failure") {
+            // The batch as a whole, or the call in it.
+            None => Self::of_grpc(answer),
+            Some(failure) => {
+                let error = json!({ "code": failure["reason"], "rule": failure["rule"] });
+                Self::of(&error, &failure["message"])
+            }
+        }
+    }
+
     fn of_rpc(response: &Value) -> Self {
         if let Some(result) = response.get("result") {
             // A model reads why its arguments were refused; the rule is not among it.
@@ -166,7 +189,11 @@ enum Way {
     Batch(Door, Option<String>),
     Legacy(Door, Option<String>),
     Modern(Door, Option<String>),
+    /// Lines of a program: ours over stdio, or what puts them on a stream of gRPC.
     Stdio(Box<Session>),
+    Grpc(Box<Grpc>),
+    /// As the only call of a batch.
+    GrpcBatch(Box<Grpc>),
 }
 
 impl Way {
@@ -184,6 +211,14 @@ impl Way {
             Self::Stdio(session) => Outcome::of_rpc(
                 &session.legacy("tools/call", json!({ "name": tool, "arguments": arguments })),
             ),
+            Self::Grpc(client) => {
+                let message = json!({ "tool": tool, "arguments": arguments.to_string() });
+                Outcome::of_grpc(&client.call("CallTool", message))
+            }
+            Self::GrpcBatch(client) => {
+                let call = json!({ "tool": tool, "arguments": arguments.to_string() });
+                Outcome::of_grpc_batch(&client.call("BatchCall", json!({ "calls": [call] })))
+            }
             _ => Outcome::of_rpc(&self.mcp("tools/call", json!({ "name": tool, "arguments": arguments }))),
         }
     }
@@ -216,7 +251,9 @@ impl Way {
                     .remove(0)
             }
             Self::Stdio(session) => session.legacy(method, params),
-            Self::Rest(..) | Self::Batch(..) => panic!("REST has no MCP methods"),
+            Self::Rest(..) | Self::Batch(..) | Self::Grpc(_) | Self::GrpcBatch(_) => {
+                panic!("this door has no MCP methods")
+            }
         }
     }
 
@@ -228,6 +265,9 @@ impl Way {
                 door.request("GET", "/v1/tools", &[("Authorization", &key)], "")
                     .json()["tools"]
                     .clone()
+            }
+            Self::Grpc(client) | Self::GrpcBatch(client) => {
+                client.call("ListTools", json!({}))["messages"][0]["tools"].clone()
             }
             _ => self.mcp("tools/list", json!({}))["result"]["tools"].clone(),
         };
@@ -405,6 +445,39 @@ fn every_door_decides_alike() {
         });
         stop(&mut served);
     }
+    for kind in ["grpc", "grpc batch", "grpc mcp"] {
+        let config = setup.config();
+        let arguments = [
+            "--grpc-addr".as_ref(),
+            "127.0.0.1:0".as_ref(),
+            "--config".as_ref(),
+            config.as_os_str(),
+        ];
+        let mut served = Served::start(arguments);
+        let address = grpc_address(&served);
+        through(kind, &setup, |tenant| {
+            let key = Some(setup.key(tenant));
+            let client = || {
+                Box::new(Grpc::start(
+                    &address,
+                    GrpcWith {
+                        key,
+                        ..GrpcWith::default()
+                    },
+                ))
+            };
+            match kind {
+                "grpc" => Way::Grpc(client()),
+                "grpc batch" => Way::GrpcBatch(client()),
+                _ => {
+                    let mut session = grpc_session(&address, key);
+                    session.initialize();
+                    Way::Stdio(Box::new(session))
+                }
+            }
+        });
+        stop(&mut served);
+    }
     setup.verify();
 }
 
@@ -416,7 +489,15 @@ fn stop(served: &mut Served) {
 #[test]
 fn who_is_not_known_is_not_let_in() {
     let setup = Setup::new();
-    let mut served = Served::with_config(&setup.config());
+    let config = setup.config();
+    let arguments = [
+        "--grpc-addr".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--config".as_ref(),
+        config.as_os_str(),
+    ];
+    let mut served = Served::start(arguments);
+    let grpc = grpc_address(&served);
     let wrong = setup.key("open").replace(char::is_numeric, "0");
     let echo = json!({ "msg": "hello" });
     let door = &served.door;
@@ -435,6 +516,13 @@ fn who_is_not_known_is_not_let_in() {
             Way::Rest(door.clone(), own.clone()),
             Way::Legacy(door.clone(), own.clone()),
             Way::Modern(door.clone(), own),
+            Way::Grpc(Box::new(Grpc::start(
+                &grpc,
+                GrpcWith {
+                    key,
+                    ..GrpcWith::default()
+                },
+            ))),
         ] {
             let outcome = way.call("echo", &echo);
             assert_eq!(
@@ -469,9 +557,9 @@ fn who_is_not_known_is_not_let_in() {
     );
     assert_eq!(door.get("/healthz").status, 200);
     stop(&mut served);
-    // Three doors and one REST call more for each of the four.
+    // Four doors and one REST call more for each of the four.
     let calls = setup.audited();
-    assert_eq!(calls.len(), 16, "{calls:?}");
+    assert_eq!(calls.len(), 20, "{calls:?}");
     assert!(
         calls
             .iter()

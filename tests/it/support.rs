@@ -1,6 +1,7 @@
 //! Programs and how to talk to them. Nothing here uses the product's code: only what it prints and answers.
 
 mod admin;
+mod grpc;
 mod http;
 mod pki;
 mod process;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use self::admin::{Api, Setup, made};
+pub(crate) use self::grpc::{Grpc, GrpcWith, grpc_address, grpc_session};
 pub(crate) use self::http::{Answer, Door, Legacy, parse};
 pub(crate) use self::pki::{Authority, Leaf, Secured, Shown, put};
 pub(crate) use self::process::{Process, alive_with, finish};

@@ -49,6 +49,8 @@ pub(crate) struct Services {
     health: HealthServer<HealthService>,
     reporter: HealthReporter,
     reflection: Reflection,
+    /// What clients still ask for that do not know version 1, Google's own for Python among them.
+    older: Reflection,
     settings: GrpcSettings,
     stopping: CancellationToken,
 }
@@ -69,11 +71,13 @@ impl Services {
         settings: GrpcSettings,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let reporter = HealthReporter::new();
-        let reflection = Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?
-            .max_decoding_message_size(MAX_QUESTION);
+        let described = || {
+            Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let reflection = described().build_v1()?.max_decoding_message_size(MAX_QUESTION);
+        let older = described().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION);
         let stopping = CancellationToken::new();
         let door = Door {
             gateway: Arc::clone(endpoint.gateway()),
@@ -92,6 +96,10 @@ impl Services {
             reporter,
             reflection: Box::new(move |request| {
                 let mut service = reflection.clone();
+                Box::pin(async move { infallible(service.call(request).await) })
+            }),
+            older: Box::new(move |request| {
+                let mut service = older.clone();
                 Box::pin(async move { infallible(service.call(request).await) })
             }),
             settings,
@@ -150,6 +158,7 @@ impl Services {
             }
             Some("grpc.health.v1.Health") => infallible(self.health.clone().call(request).await),
             Some("grpc.reflection.v1.ServerReflection") => (self.reflection)(request).await,
+            Some("grpc.reflection.v1alpha.ServerReflection") => (self.older)(request).await,
             _ => Status::unimplemented(
                 "there is no such service here; there are ferromcp.v1.FerroMcpService, grpc.health.v1.Health and \
                  grpc.reflection.v1.ServerReflection",

@@ -70,6 +70,11 @@ impl Lines {
         }
     }
 
+    /// How many lines there are.
+    pub(crate) fn so_far(&self) -> usize {
+        self.shared.0.lock().unwrap().lines.len()
+    }
+
     /// Everything, once the stream has ended.
     pub(crate) fn all(&self) -> Vec<String> {
         let said = self.shared.0.lock().unwrap();

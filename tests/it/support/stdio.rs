@@ -9,6 +9,10 @@ use super::{LEGACY, MODERN, Process};
 pub(crate) struct Session {
     pub(crate) process: Process,
     next: u64,
+    /// Messages that [`Self::next_message`] gave.
+    taken: usize,
+    /// What the program was started from.
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Session {
@@ -16,6 +20,16 @@ impl Session {
         Self {
             process: Process::start(command),
             next: 1,
+            taken: 0,
+            _directory: None,
+        }
+    }
+
+    /// Keeps the directory as long as the program.
+    pub(crate) fn start_in(command: Command, directory: tempfile::TempDir) -> Self {
+        Self {
+            _directory: Some(directory),
+            ..Self::start(command)
         }
     }
 
@@ -29,6 +43,22 @@ impl Session {
             let message = message(line);
             (message["id"] == *id && message.get("method").is_none()).then_some(message)
         })
+    }
+
+    /// What has come so far is not given any more.
+    pub(crate) fn skip(&mut self) {
+        self.taken = self.process.stdout.so_far();
+    }
+
+    /// The next of all messages that come.
+    pub(crate) fn next_message(&mut self) -> Value {
+        let mut seen = 0;
+        let found = self.process.stdout.wait(|line| {
+            seen += 1;
+            (seen > self.taken).then(|| message(line))
+        });
+        self.taken += 1;
+        found
     }
 
     /// Opens a legacy session.
