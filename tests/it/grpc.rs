@@ -306,3 +306,32 @@ fn other_peoples_clients_over_tls_with_keys_and_certificates() {
     served.process.signal(rustix::process::Signal::TERM);
     assert_eq!(served.process.exit_code(crate::support::PATIENCE), 0);
 }
+
+/// buf finds nothing to say, and nothing that clients built with an earlier version of the file would stumble over.
+#[test]
+fn the_proto_file_is_in_good_form_and_breaks_nobody() {
+    let peers = Peers::find();
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
+    let buf = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&peers.node);
+        command.arg(peers.file("@bufbuild/buf/bin/buf")).args(arguments);
+        command.current_dir(&protos);
+        finish(command, "")
+    };
+    for arguments in [&["lint"][..], &["breaking", "--against", "golden.json"]] {
+        let done = buf(arguments);
+        assert_eq!(
+            (done.code, done.stdout.as_str()),
+            (0, ""),
+            "buf {arguments:?}: {done:?}"
+        );
+    }
+    let built = buf(&["build", "--exclude-source-info", "-o", "-#format=json"]);
+    let golden = std::fs::read_to_string(protos.join("golden.json")).unwrap();
+    let [built, golden]: [Value; 2] =
+        [&built.stdout, &golden].map(|text| serde_json::from_str(text).unwrap());
+    assert!(
+        built == golden,
+        "proto/golden.json is not of this file: run `buf build --exclude-source-info -o golden.json` in proto/"
+    );
+}

@@ -133,6 +133,7 @@ fn failure(error: &CallError, outcome: &Outcome) -> CallFailure {
             u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1)
         }),
         violations: violations.collect(),
+        rpc_code: status::rpc_code(error),
     }
 }
 

@@ -77,7 +77,9 @@ impl Services {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let reflection = described().build_v1()?.max_decoding_message_size(MAX_QUESTION);
-        let older = described().build_v1alpha()?.max_decoding_message_size(MAX_QUESTION);
+        let older = described()
+            .build_v1alpha()?
+            .max_decoding_message_size(MAX_QUESTION);
         let stopping = CancellationToken::new();
         let door = Door {
             gateway: Arc::clone(endpoint.gateway()),

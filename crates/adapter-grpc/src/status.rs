@@ -43,10 +43,8 @@ pub(crate) fn of(error: &CallError, request: Option<RequestId>) -> Status {
     if error.may_have_run() {
         metadata.insert("may_have_run".to_owned(), "true".to_owned());
     }
-    if error.code() == ErrorCode::Relayed
-        && let Some(rpc) = error.rpc_error()
-    {
-        metadata.insert("rpc_code".to_owned(), rpc.code.to_string());
+    if let Some(code) = rpc_code(error) {
+        metadata.insert("rpc_code".to_owned(), code.to_string());
     }
     let mut details = ErrorDetails::with_error_info(error.code().as_str(), DOMAIN, metadata);
     for issue in error.issues().iter().take(MAX_ISSUES) {
@@ -56,6 +54,13 @@ pub(crate) fn of(error: &CallError, request: Option<RequestId>) -> Status {
         details.set_retry_info(Some(after));
     }
     Status::with_error_details(code(error.code()), cut(error.message(), MAX_MESSAGE), details)
+}
+
+/// The code of an error that a server behind the gateway answered with.
+pub(crate) fn rpc_code(error: &CallError) -> Option<i32> {
+    let relayed = error.code() == ErrorCode::Relayed;
+    let code = error.rpc_error().filter(|_| relayed)?.code;
+    i32::try_from(code).ok()
 }
 
 /// The request is not what the door takes.
