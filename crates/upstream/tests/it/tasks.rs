@@ -1,6 +1,8 @@
 //! Tasks of servers: passed on to callers who can have them, followed to their end for others.
 
-use ferromcp_core::{CallError, ErrorCode, Event, Interaction, Operation, Principal, Reply};
+use ferromcp_core::{
+    CallError, Client, ErrorCode, Event, Interaction, NoClient, Operation, Principal, Reply,
+};
 use ferromcp_protocol::{ClientCapabilities, ProtocolVersion};
 use serde_json::{Value, json};
 
@@ -64,6 +66,19 @@ impl Task<'_> {
 async fn push(rig: &Rig, task: &str, change: &Value) {
     let arguments = json!({"taskId": task, "change": change}).to_string();
     rig.tool("s__push", &arguments).await.unwrap();
+}
+
+/// Speaks MCP, and declared nothing.
+struct SpeaksMcp;
+
+impl Client for SpeaksMcp {
+    fn capabilities(&self) -> &ClientCapabilities {
+        Client::capabilities(&NoClient)
+    }
+
+    fn speaks_mcp(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::test]
@@ -326,6 +341,7 @@ async fn a_caller_who_can_have_no_task_waits_for_its_end() {
     // A client of 2026-07-28 could have said that it takes tasks, and is told so.
     let modern = Ask {
         version: ProtocolVersion::LATEST,
+        client: &SpeaksMcp,
         ..wanted
     };
     let error = soon(ask(&rig.gateway, &modern)).await.unwrap_err().to_rpc();
