@@ -30,6 +30,7 @@ impl Backed {
         let mut backed = Self {
             start: Start {
                 guards: target.guards,
+                grpc: target.shape.is_grpc(),
                 ..start.clone()
             },
             upstream: None,

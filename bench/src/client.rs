@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Result;
+use crate::grpc;
 use crate::server::Site;
 use crate::target::{MARK, Target};
 
@@ -173,7 +174,7 @@ impl Marked {
         }
     }
 
-    fn mark(&self) -> &[u8] {
+    pub(crate) fn mark(&self) -> &[u8] {
         &self.bytes[self.at..self.at + MARK.len()]
     }
 }
@@ -194,31 +195,61 @@ pub struct Measured {
     pub latencies: Vec<u32>,
 }
 
+/// A connection with the request that is repeated on it.
+enum Talk {
+    Http(Connection, Marked),
+    Grpc(grpc::Connection, grpc::Prepared),
+}
+
+impl Talk {
+    async fn open(target: Target, site: &Site) -> Result<Self> {
+        let key = site.key.as_deref();
+        if target.shape.is_grpc() {
+            let prepared = grpc::Prepared::of(target, site.address, key)?;
+            return Ok(Self::Grpc(grpc::Connection::open(site.address).await?, prepared));
+        }
+        let mut connection = Connection::open(site.address).await?;
+        let request = Marked::new(target.request(&mut connection, key).await?)?;
+        Ok(Self::Http(connection, request))
+    }
+
+    fn renew(&mut self, number: u64) {
+        match self {
+            Self::Http(_, request) => request.renew(number),
+            Self::Grpc(_, request) => request.renew(number),
+        }
+    }
+
+    async fn once(&mut self) -> Result<()> {
+        let (connection, request) = match self {
+            Self::Grpc(connection, request) => return connection.exchange(request).await,
+            Self::Http(connection, request) => (connection, request),
+        };
+        let answer = connection.exchange(&request.bytes).await?;
+        if answer.status != 200 || memmem::find(answer.body, request.mark()).is_none() {
+            let said = String::from_utf8_lossy(answer.body);
+            return Err(format!("wrong answer, status {}: {said}", answer.status));
+        }
+        Ok(())
+    }
+}
+
 /// Repeats the target's request on one connection and checks every answer.
 ///
 /// # Errors
 /// A wrong answer, or none.
 pub async fn drive(target: Target, site: Site, number: u64, until: Until) -> Result<Measured> {
-    let mut connection = Connection::open(site.address).await?;
-    let mut request = Marked::new(target.request(&mut connection, site.key.as_deref()).await?)?;
+    let mut talk = Talk::open(target, &site).await?;
     let mut measured = Measured::default();
     let mut count = 0;
     loop {
-        request.renew(number * 100_000_000 + count);
+        talk.renew(number * 100_000_000 + count);
         let sent = Instant::now();
-        let answer = tokio::time::timeout(ANSWER_LIMIT, connection.exchange(&request.bytes))
+        tokio::time::timeout(ANSWER_LIMIT, talk.once())
             .await
             .map_err(|_| format!("{}: no answer in {} s", target.name, ANSWER_LIMIT.as_secs()))?
             .map_err(|message| format!("{}: {message}", target.name))?;
         let now = Instant::now();
-        if answer.status != 200 || memmem::find(answer.body, request.mark()).is_none() {
-            return Err(format!(
-                "{}: wrong answer, status {}: {}",
-                target.name,
-                answer.status,
-                String::from_utf8_lossy(answer.body)
-            ));
-        }
         count += 1;
         match until {
             Until::Count(limit) if count >= limit => return Ok(measured),

@@ -11,6 +11,7 @@ pub mod baseline;
 mod behind;
 pub mod catalog;
 pub mod client;
+pub mod grpc;
 pub mod idle;
 pub mod instructions;
 pub mod isolation;

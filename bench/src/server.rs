@@ -26,6 +26,8 @@ pub struct Start {
     pub single_thread: bool,
     /// Ours only: what is on.
     pub guards: Guards,
+    /// Ours only: it is to be reached over gRPC.
+    pub grpc: bool,
     /// Ours only: so many tenants, each with a key, an access list, a rate and quotas; in place of `guards` unless 0.
     pub tenants: usize,
     /// Ours only: the block `servers` of the configuration.
@@ -58,6 +60,7 @@ impl Program {
     fn file(self) -> &'static str {
         match self {
             Self::Hyper => "base-hyper",
+            Self::Tonic => "base-tonic",
             Self::Rmcp => "base-rmcp",
             Self::RelayHttp => "base-relay-http",
             Self::RelayStdio => "base-relay-stdio",
@@ -66,16 +69,27 @@ impl Program {
         }
     }
 
-    fn arguments(self, address: SocketAddr, single_thread: bool, config: Option<&Path>) -> Vec<String> {
+    fn arguments(self, address: SocketAddr, how: &Start, config: Option<&Path>) -> Vec<String> {
         let address = address.to_string();
         let config = config.map(|path| path.to_string_lossy().into_owned());
         let mut words: Vec<&str> = match self {
-            Self::Hyper | Self::Rmcp | Self::UpstreamEcho => vec!["--addr", &address],
+            Self::Hyper | Self::Tonic | Self::Rmcp | Self::UpstreamEcho => vec!["--addr", &address],
             Self::RelayHttp => vec!["--addr", &address, "--upstream"],
             Self::RelayStdio => vec!["--addr", &address, "--child"],
+            Self::Ferromcp if how.grpc => {
+                vec![
+                    "serve",
+                    "--mode",
+                    "http",
+                    "--addr",
+                    "127.0.0.1:0",
+                    "--grpc-addr",
+                    &address,
+                ]
+            }
             Self::Ferromcp => vec!["serve", "--mode", "http", "--addr", &address],
         };
-        if self == Self::Ferromcp && single_thread {
+        if self == Self::Ferromcp && how.single_thread {
             words.extend(["--threads", "1"]);
         }
         if let Some(config) = &config {
@@ -138,7 +152,7 @@ impl Server {
             tenants => Some(Settings::many(tenants)?),
         };
         let config = settings.as_ref().map(Settings::file);
-        words.extend(program.arguments(address, how.single_thread, config.as_deref()));
+        words.extend(program.arguments(address, how, config.as_deref()));
         words.extend(how.upstream.iter().cloned());
         let started = Instant::now();
         let child = Command::new(&words[0])

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::client::Connection;
+use crate::grpc::bytes_field;
 
 /// The part of every request that changes: as wide as this, replaced in place, and looked for in the answer.
 pub const MARK: &str = "0000000000";
@@ -13,6 +14,8 @@ pub const MARK: &str = "0000000000";
 pub enum Program {
     /// Bare hyper, the floor.
     Hyper,
+    /// tonic's codec on bare hyper.
+    Tonic,
     /// rmcp with JSON answers.
     Rmcp,
     /// A relay on bare hyper.
@@ -49,9 +52,23 @@ pub enum Shape {
     Rest,
     /// `POST /v1/tools/batch` with [`BATCH`] calls.
     RestBatch,
+    /// gRPC `CallTool`.
+    Grpc,
+    /// gRPC `BatchCall` with [`BATCH`] calls.
+    GrpcBatch,
+    /// [`BATCH`] MCP `tools/call` of revision 2026-07-28 at once on a `Mcp` stream of the connection's own.
+    GrpcMcp,
 }
 
-/// Calls in one request of [`Shape::RestBatch`].
+impl Shape {
+    /// Whether it needs the gRPC door.
+    #[must_use]
+    pub fn is_grpc(self) -> bool {
+        matches!(self, Self::Grpc | Self::GrpcBatch | Self::GrpcMcp)
+    }
+}
+
+/// Calls in one request of [`Shape::RestBatch`], [`Shape::GrpcBatch`] and [`Shape::GrpcMcp`].
 pub const BATCH: usize = 50;
 
 /// How ours is configured.
@@ -179,6 +196,20 @@ pub const TARGETS: &[Target] = &[
     guarded("rest-on", Shape::Rest, Guards::On, Some("rest-off")),
     guarded("rest-batch", Shape::RestBatch, Guards::Default, Some("rest")),
     guarded("rest-batch-on", Shape::RestBatch, Guards::On, Some("rest-on")),
+    Target {
+        name: "tonic",
+        program: Program::Tonic,
+        shape: Shape::Grpc,
+        guards: Guards::Default,
+        rival: None,
+        behind: None,
+    },
+    guarded("grpc", Shape::Grpc, Guards::Default, Some("tonic")),
+    guarded("grpc-on", Shape::Grpc, Guards::On, Some("tonic")),
+    guarded("grpc-batch", Shape::GrpcBatch, Guards::Default, Some("grpc")),
+    guarded("grpc-batch-on", Shape::GrpcBatch, Guards::On, Some("grpc-on")),
+    guarded("grpc-mcp", Shape::GrpcMcp, Guards::Default, Some("grpc")),
+    guarded("grpc-mcp-on", Shape::GrpcMcp, Guards::On, Some("grpc-on")),
     relay("base-relay-http", Program::RelayHttp, Behind::Http, None),
     relay(
         "relay-http",
@@ -255,7 +286,46 @@ impl Target {
             ),
             Shape::Rest => post("/v1/tools/call", &[&key], &rest_call()),
             Shape::RestBatch => post("/v1/tools/batch", &[&key], &rest_batch()),
+            Shape::Grpc | Shape::GrpcBatch | Shape::GrpcMcp => {
+                return Err(format!("{} is not HTTP/1.1", self.name));
+            }
         })
+    }
+
+    /// The message of one gRPC request, as `proto/ferromcp/v1/ferromcp.proto` has it.
+    pub(crate) fn protobuf(&self) -> Vec<u8> {
+        let call = |tool: u8, text: &str| {
+            let arguments = json!({ "msg": text }).to_string();
+            [
+                bytes_field(tool, b"echo"),
+                bytes_field(tool + 1, arguments.as_bytes()),
+            ]
+            .concat()
+        };
+        match self.shape {
+            Shape::GrpcBatch => {
+                let mut calls = bytes_field(1, &call(2, OTHER)).repeat(BATCH - 1);
+                calls.extend_from_slice(&bytes_field(1, &call(2, &text())));
+                calls
+            }
+            _ => call(1, &text()),
+        }
+    }
+
+    /// The messages of [`Shape::GrpcMcp`]; the mark is in the last.
+    pub(crate) fn protobufs(&self) -> Vec<Vec<u8>> {
+        let mine = modern_call(self.tool());
+        let all = (0..BATCH).map(|at| {
+            let last = at + 1 == BATCH;
+            let text = if last {
+                mine.clone()
+            } else {
+                mine.replace(MARK, "1111111111")
+            };
+            let text = text.replace("\"id\":1", &format!("\"id\":{}", at + 1));
+            bytes_field(1, text.as_bytes())
+        });
+        all.collect()
     }
 
     fn tool(&self) -> &'static str {
@@ -273,6 +343,9 @@ impl Target {
 pub fn bearer(key: &str) -> String {
     format!("Authorization: Bearer {key}")
 }
+
+/// What calls say that have no mark.
+const OTHER: &str = "hello from the load generator 1111111111";
 
 fn text() -> String {
     format!("hello from the load generator {MARK}")
@@ -316,7 +389,7 @@ fn rest_call() -> String {
 
 /// The mark is in one call only: it is replaced in one place.
 fn rest_batch() -> String {
-    let other = json!({"tool": "echo", "arguments": {"msg": "hello from the load generator 1111111111"}});
+    let other = json!({"tool": "echo", "arguments": {"msg": OTHER}});
     let mut requests = vec![other; BATCH - 1];
     requests.push(json!({"tool": "echo", "arguments": {"msg": text()}}));
     json!({ "requests": requests }).to_string()

@@ -20,7 +20,8 @@ load [throughput|callgrind|idle|isolation|tenants|catalog|all] [OPTIONS]
   catalog      100 servers with 100 tools each: time to list them, memory
 
   --only NAME          only this target; may be repeated. Names: hyper, rmcp-2025, rmcp-2026, mcp-2025, mcp-2026, rest, and
-                       mcp-2025-off, mcp-2025-on, mcp-2026-off, mcp-2026-on, rest-off, rest-on (all guards off and on), and for relays
+                       mcp-2025-off, mcp-2025-on, mcp-2026-off, mcp-2026-on, rest-off, rest-on (all guards off and on), rest-batch, rest-batch-on, over gRPC
+                       tonic, grpc, grpc-on, grpc-batch, grpc-batch-on, grpc-mcp, grpc-mcp-on, and for relays
                        base-relay-http, relay-http, base-relay-stdio, relay-stdio, relay-pool-1, relay-pool-4
   --rounds N           turns of every target in throughput (default 5)
   --seconds S          length of a turn (default 3)
