@@ -261,6 +261,24 @@ fn other_peoples_clients_over_tls_with_keys_and_certificates() {
         );
     }
 
+    // Our own client.
+    let mut own = ferromcp([
+        "call",
+        "--url",
+        &format!("grpcs://{local}"),
+        "echo",
+        "{\"msg\":\"own\"}",
+        "--ca",
+    ]);
+    own.arg(&ca)
+        .arg("--cert")
+        .arg(&certificate)
+        .arg("--key")
+        .arg(&certificate_key);
+    let done = finish(own, "");
+    let said: Value = serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"));
+    assert_eq!((done.code, &said["output"]), (0, &json!("own")), "{done:?}");
+
     let peers = Peers::find();
     let scripts = tempfile::tempdir().unwrap();
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
@@ -334,4 +352,73 @@ fn the_proto_file_is_in_good_form_and_breaks_nobody() {
         built == golden,
         "proto/golden.json is not of this file: run `buf build --exclude-source-info -o golden.json` in proto/"
     );
+}
+
+/// The same commands, the same output, whichever door they go through.
+#[test]
+fn our_own_commands_say_the_same_through_both_doors() {
+    let served = Served::start(["--grpc-addr", "127.0.0.1:0"]);
+    let urls = [
+        format!("http://{}", served.door.address),
+        format!("grpc://{}", grpc_address(&served)),
+    ];
+    let batch = json!([
+        { "tool": "echo", "arguments": { "msg": { "$result": "a" } }, "id": "b" },
+        { "tool": "echo", "arguments": { "msg": "hi" }, "id": "a" },
+        { "tool": "nothing" },
+    ])
+    .to_string();
+    let commands: [(&[&str], i32); 5] = [
+        (&["tools"], 0),
+        (&["call", "echo", "{\"msg\":\"hi\"}"], 0),
+        (&["call", "echo", "{\"msg\":7}"], 1),
+        (&["call", "nothing"], 1),
+        (&["batch", "--parallel", "3", &batch], 1),
+    ];
+    for (command, code) in commands {
+        let [rest, grpc] = [0, 1].map(|door| {
+            let mut run = ferromcp(command);
+            run.args(["--url", &urls[door]]);
+            let done = finish(run, "");
+            assert_eq!(done.code, code, "{done:?}");
+            let mut said: Value =
+                serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:?}"));
+            forget_what_differs(&mut said);
+            said
+        });
+        assert_eq!(rest, grpc, "{command:?}");
+    }
+    let gone = finish(ferromcp(["tools", "--url", "grpc://127.0.0.1:1"]), "");
+    assert_eq!(gone.code, 1, "{gone:?}");
+    assert!(
+        gone.stderr.contains("cannot reach grpc://127.0.0.1:1") && gone.stderr.contains("ferromcp serve"),
+        "{gone:?}"
+    );
+}
+
+fn forget_what_differs(said: &mut Value) {
+    match said {
+        Value::Object(members) => {
+            members.remove("request_id");
+            members.remove("latency_ms");
+            members.values_mut().for_each(forget_what_differs);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_what_differs),
+        _ => {}
+    }
+}
+
+/// The Python program of docs/grpc.md does what it says.
+#[test]
+fn the_program_in_the_docs_runs() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/grpc.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let (_, program) = docs.split_once("```python\n").expect("a program");
+    let program = program.split("\n```").next().unwrap();
+    let served = Served::start(["--grpc-addr", "127.0.0.1:0"]);
+    let program = program.replace("127.0.0.1:50051", &grpc_address(&served));
+    let mut command = std::process::Command::new(&Peers::find().python);
+    command.arg("-c").arg(program);
+    let done = finish(command, "");
+    assert!(done.stdout.contains("\"text\":\"hello\""), "{done:?}");
 }

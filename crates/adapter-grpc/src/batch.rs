@@ -12,14 +12,14 @@ use tokio::sync::mpsc::Sender;
 use tokio_util::sync::PollSender;
 use tonic::Status;
 
-use crate::proto::batch_call_response::Event;
-use crate::proto::batch_result::Outcome as Ended;
-use crate::proto::{
-    self, BatchCallItem, BatchCallRequest, BatchCallResponse, BatchResult, CallFailure, Violation,
-};
 use crate::service::{Door, Frame, tool_answer};
 use crate::status;
 use crate::stream::Events;
+use ferromcp_grpc_api::batch_call_response::Event;
+use ferromcp_grpc_api::batch_result::Outcome as Ended;
+use ferromcp_grpc_api::{
+    self, BatchCallItem, BatchCallRequest, BatchCallResponse, BatchResult, CallFailure, Violation,
+};
 
 type Item = Result<BatchCallResponse, Status>;
 
@@ -137,9 +137,9 @@ fn failure(error: &CallError, outcome: &Outcome) -> CallFailure {
     }
 }
 
-fn sum(summary: &BatchSummary) -> proto::BatchSummary {
+fn sum(summary: &BatchSummary) -> ferromcp_grpc_api::BatchSummary {
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-    proto::BatchSummary {
+    ferromcp_grpc_api::BatchSummary {
         succeeded: count(summary.succeeded),
         failed: count(summary.failed),
         latency_us: u64::try_from(summary.latency.as_micros()).unwrap_or(u64::MAX),

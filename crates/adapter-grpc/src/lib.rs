@@ -22,24 +22,5 @@ mod settings;
 mod status;
 mod stream;
 
-/// Messages, service and client of the proto file.
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    clippy::redundant_clone,
-    clippy::unwrap_used,
-    clippy::wildcard_imports,
-    missing_debug_implementations,
-    rust_2018_idioms,
-    unreachable_pub,
-    unused_qualifications
-)]
-pub mod proto {
-    tonic::include_proto!("ferromcp.v1");
-
-    /// The file as a set of descriptors.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-}
-
 pub use serve::{Doors, serve};
 pub use settings::GrpcSettings;

@@ -12,9 +12,9 @@ use futures_core::Stream;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use crate::proto::{McpRequest, McpResponse};
 use crate::service::{Door, Frame};
 use crate::status;
+use ferromcp_grpc_api::{McpRequest, McpResponse};
 
 /// Most bytes that wait for a client that does not read.
 const MAX_QUEUED: usize = 4 << 20;

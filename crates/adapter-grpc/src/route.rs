@@ -25,11 +25,11 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::Builder;
 use tower_service::Service as _;
 
-use crate::proto::DESCRIPTORS;
-use crate::proto::ferro_mcp_service_server::FerroMcpServiceServer;
 use crate::service::{Door, Service};
 use crate::settings::GrpcSettings;
 use crate::status;
+use ferromcp_grpc_api::DESCRIPTORS;
+use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpServiceServer;
 
 /// The names in the client certificate of a connection.
 pub(crate) type Certificate = Arc<CertificateNames>;

@@ -19,18 +19,18 @@ use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use crate::list::page;
 use crate::mcp::Messages;
-use crate::proto::ferro_mcp_service_server::FerroMcpService;
-use crate::proto::{
+use crate::route::Certificate;
+use crate::status;
+use crate::stream::{self, Events};
+use crate::{batch, mcp};
+use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpService;
+use ferromcp_grpc_api::{
     BatchCallRequest, BatchCallResponse, CallToolRequest, CallToolResponse, CallToolStreamRequest,
     CallToolStreamResponse, GetPromptRequest, GetPromptResponse, ListPromptsRequest, ListPromptsResponse,
     ListResourceTemplatesRequest, ListResourceTemplatesResponse, ListResourcesRequest, ListResourcesResponse,
     ListToolsRequest, ListToolsResponse, McpRequest, Prompt, ReadResourceRequest, ReadResourceResponse,
     Resource, ResourceTemplate, Tool,
 };
-use crate::route::Certificate;
-use crate::status;
-use crate::stream::{self, Events};
-use crate::{batch, mcp};
 
 /// The service over a gateway.
 #[derive(Clone, Debug)]
@@ -228,6 +228,8 @@ impl FerroMcpService for Service {
             |tool| Tool {
                 name: tool.name.to_string(),
                 definition: text(tool.listed(true)),
+                source: tool.source.name.to_string(),
+                available: tool.is_available(),
             },
         )?;
         Ok(Response::new(ListToolsResponse {

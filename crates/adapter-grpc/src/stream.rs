@@ -12,10 +12,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::AbortHandle;
 use tonic::Status;
 
-use crate::proto::call_tool_stream_response::Event;
-use crate::proto::{self, CallToolStreamRequest, CallToolStreamResponse};
 use crate::service::{Door, Frame, Wanted, settled};
 use crate::status;
+use ferromcp_grpc_api::call_tool_stream_response::Event;
+use ferromcp_grpc_api::{CallToolStreamRequest, CallToolStreamResponse};
 
 /// Events that wait for a client; further ones are left out until it takes some.
 const QUEUE: usize = 64;
@@ -119,7 +119,7 @@ impl Client for Caller<'_> {
     }
 
     fn progress(&self, progress: &Progress<'_>) {
-        let report = proto::Progress {
+        let report = ferromcp_grpc_api::Progress {
             progress: progress.progress,
             total: progress.total,
             message: progress.message.unwrap_or_default().to_owned(),
@@ -135,7 +135,7 @@ impl Client for Caller<'_> {
         if !self.wants_log(message.level) {
             return;
         }
-        let log = proto::LogMessage {
+        let log = ferromcp_grpc_api::LogMessage {
             level: i32::from(message.level as u8) + 1,
             logger: message.logger.unwrap_or_default().to_owned(),
             data: Bytes::copy_from_slice(message.data.as_bytes()),

@@ -175,7 +175,7 @@ pub(crate) struct Serve {
 /// Where the tools are.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// A running server.
+    /// A running server: http:// or https:// (REST), grpc:// or grpcs:// (its gRPC door).
     #[arg(
         long,
         value_name = "URL",

@@ -29,7 +29,8 @@
 //! 5. [`ServerHandle`]: changing the server while it runs. [`Mount`]: servers inside servers, with
 //!    the feature `rmcp` also those written with rmcp.
 //! 6. [`Batch`]: many calls in one, with results of calls as arguments of others.
-//! 7. [`ServerBuilder`]: limits and deadlines, records of calls, and [`Server::into_gateway`] for
+//! 7. `client` (feature `client`): the other side, tools of a running server called over REST or gRPC.
+//! 8. [`ServerBuilder`]: limits and deadlines, records of calls, and [`Server::into_gateway`] for
 //!    programs that call the tools themselves.
 //!
 //! # Testing your tools
@@ -80,6 +81,9 @@ mod strings;
 mod task;
 mod template;
 mod tool;
+
+#[cfg(feature = "client")]
+pub use ferromcp_client as client;
 
 pub use batch::{Batch, BatchResults};
 pub use builder::ServerBuilder;

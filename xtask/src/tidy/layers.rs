@@ -94,8 +94,18 @@ const LAYERS: &[Layer] = &[
         must_not_know: &["clap", "saphyr"],
     },
     Layer {
+        package: "ferromcp-grpc-api",
+        may_use: &[],
+        must_not_know: ADAPTER,
+    },
+    Layer {
+        package: "ferromcp-client",
+        may_use: &["grpc-api", "protocol", "tls"],
+        must_not_know: ADAPTER,
+    },
+    Layer {
         package: "ferromcp-adapter-grpc",
-        may_use: &["core", "endpoint", "limits", "protocol", "tls"],
+        may_use: &["core", "endpoint", "grpc-api", "limits", "protocol", "tls"],
         must_not_know: ADAPTER,
     },
     Layer {
@@ -113,6 +123,7 @@ const LAYERS: &[Layer] = &[
         may_use: &[
             "adapter-http",
             "adapter-stdio",
+            "client",
             "core",
             "endpoint",
             "guard",

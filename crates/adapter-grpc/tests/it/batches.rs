@@ -1,9 +1,9 @@
 //! `BatchCall`.
 
 use ferromcp_adapter_grpc::GrpcSettings;
-use ferromcp_adapter_grpc::proto::batch_call_response::Event;
-use ferromcp_adapter_grpc::proto::batch_result::Outcome;
-use ferromcp_adapter_grpc::proto::{BatchCallItem, BatchCallRequest, BatchResult, BatchSummary};
+use ferromcp_grpc_api::batch_call_response::Event;
+use ferromcp_grpc_api::batch_result::Outcome;
+use ferromcp_grpc_api::{BatchCallItem, BatchCallRequest, BatchResult, BatchSummary};
 use tonic::{Code, Request, Status};
 
 use crate::support::{PATIENCE, Server, told};

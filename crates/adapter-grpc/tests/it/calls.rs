@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ferromcp_adapter_grpc::GrpcSettings;
-use ferromcp_adapter_grpc::proto::call_tool_stream_response::Event;
-use ferromcp_adapter_grpc::proto::ferro_mcp_service_client::FerroMcpServiceClient;
-use ferromcp_adapter_grpc::proto::{CallToolRequest, ListToolsRequest};
+use ferromcp_grpc_api::call_tool_stream_response::Event;
+use ferromcp_grpc_api::ferro_mcp_service_client::FerroMcpServiceClient;
+use ferromcp_grpc_api::{CallToolRequest, ListToolsRequest};
 use ferromcp_limits::Rate;
 use serde_json::{Value, json};
 use tonic::codec::CompressionEncoding;

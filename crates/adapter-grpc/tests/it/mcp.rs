@@ -1,8 +1,8 @@
 //! `Mcp`: the whole protocol on one stream.
 
 use ferromcp_adapter_grpc::GrpcSettings;
-use ferromcp_adapter_grpc::proto::ferro_mcp_service_client::FerroMcpServiceClient;
-use ferromcp_adapter_grpc::proto::{McpRequest, McpResponse};
+use ferromcp_grpc_api::ferro_mcp_service_client::FerroMcpServiceClient;
+use ferromcp_grpc_api::{McpRequest, McpResponse};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{Sender, channel};
 use tonic::transport::Channel;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromcp_adapter_grpc::proto::ferro_mcp_service_client::FerroMcpServiceClient;
-use ferromcp_adapter_grpc::proto::{CallToolRequest, CallToolStreamRequest};
 use ferromcp_adapter_grpc::{Doors, GrpcSettings, serve};
 use ferromcp_core::tenancy::{Directory, KeySettings, TenantId, TenantSettings, new_key};
 use ferromcp_core::{
@@ -12,6 +10,8 @@ use ferromcp_core::{
     Payload, Policy, Progress, Reply, Source, SourceFuture, Spec,
 };
 use ferromcp_endpoint::{Endpoint as McpEndpoint, EndpointSettings};
+use ferromcp_grpc_api::ferro_mcp_service_client::FerroMcpServiceClient;
+use ferromcp_grpc_api::{CallToolRequest, CallToolStreamRequest};
 use ferromcp_protocol::LogLevel;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

@@ -1,13 +1,16 @@
-//! A running server, over REST.
+//! A running server, over REST or gRPC; and its admin API.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferromcp_client::{Batch, Call, Client, Error};
+use ferromcp_core::BatchRequest;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,32 +23,12 @@ use crate::https;
 const MAX_ANSWER: usize = 256 << 20;
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Most pages of a list.
-const MAX_PAGES: usize = 1000;
 
-/// All pages of the list of tools: `{"tools":[...]}`.
+/// The list of tools: `{"tools":[...]}`.
 pub(super) async fn tools(target: &Target) -> Result<Value, Failure> {
-    let mut all = Vec::new();
-    let mut cursor: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let mut url = endpoint(target, "v1/tools")?;
-        if let Some(cursor) = &cursor {
-            url.query_pairs_mut().append_pair("cursor", cursor);
-        }
-        let (status, mut page) = send(target, Method::GET, &url, Bytes::new()).await?;
-        let Some(Value::Array(tools)) = page.get_mut("tools").map(Value::take) else {
-            return Err(refused(&url, status, &page));
-        };
-        all.extend(tools);
-        cursor = page["next_cursor"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(json!({ "tools": all }));
-        }
-    }
-    Err(Failure::Other(format!(
-        "{} lists more than {MAX_PAGES} pages of tools",
-        target.url
-    )))
+    let tools = client(target)?.tools().await.map_err(failed)?;
+    let tools: Vec<Value> = tools.iter().map(|tool| tool.json().clone()).collect();
+    Ok(json!({ "tools": tools }))
 }
 
 /// Calls a tool; the answer is the REST contract's object, also for a failed call.
@@ -55,66 +38,78 @@ pub(super) async fn call(
     arguments: &str,
     timeout_ms: Option<u64>,
 ) -> Result<Value, Failure> {
-    let url = endpoint(target, "v1/tools/call")?;
-    // The arguments travel as they were written.
-    let timeout = timeout_ms
-        .map(|ms| format!(",\"timeout_ms\":{ms}"))
-        .unwrap_or_default();
-    let body = format!(
-        "{{\"tool\":{},\"arguments\":{arguments}{timeout}}}",
-        Value::from(tool)
-    );
-    let (status, answer) = send(target, Method::POST, &url, body.into()).await?;
-    if !answer["success"].is_boolean() {
-        return Err(refused(&url, status, &answer));
+    let mut call = made(tool, Some(arguments))?;
+    if let Some(ms) = timeout_ms {
+        call = call.timeout(Duration::from_millis(ms));
     }
-    Ok(answer)
+    match client(target)?.call(&call).await {
+        Ok(answer) => Ok(answer.json().clone()),
+        Err(Error::Failed(failure)) => Ok(failure.json().clone()),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Calls many tools; the answer is the REST contract's object.
 pub(super) async fn batch(target: &Target, body: &str) -> Result<Value, Failure> {
-    let url = endpoint(target, "v1/tools/batch")?;
-    let (status, answer) = send(target, Method::POST, &url, Bytes::from(body.to_owned())).await?;
-    if !answer["responses"].is_array() {
-        return Err(refused(&url, status, &answer));
+    let wanted = BatchRequest::parse(body.as_bytes()).map_err(|e| Failure::Usage(e.message().to_owned()))?;
+    let mut batch = Batch::new().parallel(u16::try_from(wanted.parallel).unwrap_or(u16::MAX));
+    for one in &wanted.calls {
+        let mut call = made(&one.tool, one.arguments)?;
+        if let Some(id) = &one.id {
+            call = call.id(&**id);
+        }
+        if let Some(timeout) = one.timeout {
+            call = call.timeout(timeout);
+        }
+        batch = batch.call(call);
     }
-    Ok(answer)
+    if wanted.stop_on_error {
+        batch = batch.stop_on_error();
+    }
+    if let Some(timeout) = wanted.timeout {
+        batch = batch.timeout(timeout);
+    }
+    if let Some(tenant) = &wanted.tenant {
+        batch = batch.tenant(&**tenant);
+    }
+    let answer = client(target)?.batch(&batch).await.map_err(failed)?;
+    Ok(answer.json().clone())
 }
 
-fn endpoint(target: &Target, path: &str) -> Result<Url, Failure> {
-    let bad = |why: &str| {
-        Failure::Usage(format!(
-            "--url {}: {why}; it looks like http://127.0.0.1:8080",
-            target.url
-        ))
+/// The arguments travel as they were written.
+fn made(tool: &str, arguments: Option<&str>) -> Result<Call, Failure> {
+    let Some(arguments) = arguments else {
+        return Ok(Call::bare(tool));
     };
-    let mut url = Url::parse(&target.url).map_err(|e| bad(&e.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad("the scheme must be http or https"));
-    }
-    // Pasting the URL of the MCP door is a natural mistake, and it is clear what is meant.
-    let base = url
-        .path()
-        .trim_end_matches('/')
-        .trim_end_matches("/mcp")
-        .to_owned();
-    url.set_path(&format!("{base}/{path}"));
-    url.set_query(None);
-    Ok(url)
+    let raw: &RawValue = serde_json::from_str(arguments)
+        .map_err(|e| Failure::Usage(format!("the arguments are not JSON: {e}")))?;
+    Call::new(tool, &raw).map_err(failed)
 }
 
-async fn send(
-    target: &Target,
-    method: Method,
-    url: &Url,
-    body: Bytes,
-) -> Result<(http::StatusCode, Value), Failure> {
-    let key = target.tenant_key.as_ref();
-    let headers: Vec<_> = key
-        .map(|key| (header::AUTHORIZATION, format!("Bearer {key}")))
-        .into_iter()
-        .collect();
-    exchange(trust::settings(target)?, method, url, &headers, body).await
+fn client(target: &Target) -> Result<Client, Failure> {
+    let mut builder = Client::builder(&target.url).connect_timeout(CONNECT);
+    if let Some(key) = &target.tenant_key {
+        builder = builder.key(key);
+    }
+    let secure = ["https:", "grpcs:"]
+        .iter()
+        .any(|scheme| target.url.starts_with(scheme));
+    // Files are read where they are needed, and where they were named.
+    if secure || target.ca.is_some() || target.cert.is_some() {
+        builder = builder.tls(trust::settings(target)?);
+    }
+    builder.build().map_err(|e| Failure::Usage(format!("--url {e}")))
+}
+
+fn failed(error: Error) -> Failure {
+    match error {
+        Error::Usage(message) => Failure::Usage(message),
+        Error::Unreachable(message) => Failure::Other(format!(
+            "{message}. Start a server with `ferromcp serve`, name another with --url, or use --config FILE without a server"
+        )),
+        Error::Failed(failure) => Failure::Other(format!("the server refused: {failure}")),
+        error => Failure::Other(error.to_string()),
+    }
 }
 
 /// One request, one JSON answer.
@@ -126,7 +121,8 @@ pub(crate) async fn exchange(
     body: Bytes,
 ) -> Result<(http::StatusCode, Value), Failure> {
     let connector = https::connector(tls, CONNECT);
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
+    let client: legacy::Client<_, Full<Bytes>> =
+        legacy::Client::builder(TokioExecutor::new()).build(connector);
     let mut request = Request::builder()
         .method(method)
         .uri(url.as_str())
@@ -155,7 +151,7 @@ pub(crate) async fn exchange(
     Ok((status, value))
 }
 
-fn unreachable(url: &Url, error: &hyper_util::client::legacy::Error) -> Failure {
+fn unreachable(url: &Url, error: &legacy::Error) -> Failure {
     let reason = https::innermost(error);
     let hint = if error.is_connect() {
         ". Start a server with `ferromcp serve`, name another with --url, or use --config FILE without a server"
@@ -163,10 +159,6 @@ fn unreachable(url: &Url, error: &hyper_util::client::legacy::Error) -> Failure 
         ""
     };
     Failure::Other(format!("cannot reach {url}: {reason}{hint}"))
-}
-
-fn refused(url: &Url, status: http::StatusCode, answer: &Value) -> Failure {
-    Failure::Other(refusal(url, status, answer))
 }
 
 /// What a server said that did not do it.

@@ -107,6 +107,11 @@ impl ToolEntry {
         mark::listed(definition, &self.source)
     }
 
+    /// Whether its source is up, as far as is known.
+    pub fn is_available(&self) -> bool {
+        !matches!(self.source.state, SourceState::Down { .. })
+    }
+
     /// Appends the definition as the REST door lists it: snake case, with `source` and `available`. Pages of it are kept
     /// ([`View::cached`](crate::View::cached)), so a tool's own text is not.
     pub fn write_rest(&self, out: &mut Vec<u8>) {
@@ -130,8 +135,7 @@ impl ToolEntry {
         }
         out.extend_from_slice(b"\"source\":");
         json::write_str(out, &self.source.name);
-        let available = !matches!(self.source.state, SourceState::Down { .. });
-        out.extend_from_slice(if available {
+        out.extend_from_slice(if self.is_available() {
             b",\"available\":true}"
         } else {
             b",\"available\":false}"
