@@ -4,7 +4,7 @@
 //!
 //! Must not know: anything else of the product.
 
-#[allow(
+#![allow(
     clippy::all,
     clippy::pedantic,
     clippy::redundant_clone,
@@ -15,11 +15,7 @@
     unreachable_pub,
     unused_qualifications
 )]
-mod generated {
-    tonic::include_proto!("ferromcp.v1");
-}
-
-pub use generated::*;
+tonic::include_proto!("ferromcp.v1");
 
 /// The file as a set of descriptors, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
