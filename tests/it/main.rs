@@ -13,6 +13,7 @@ mod guesses;
 mod journal;
 mod lock;
 mod oauth;
+mod openapi;
 mod orphans;
 mod otlp;
 mod parity;

@@ -122,6 +122,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     // What a Rust handler may do depends on its caller, not on the door.
     ("ask.unsupported", "crates/ferromcp/tests/facade/asking.rs", ""),
     ("tasks.max", "crates/ferromcp/tests/facade/tasks.rs", ""),
+    // Of the place in a request that an argument has, which only HTTP APIs know.
+    ("openapi.arguments", "tests/it/openapi.rs", ""),
     // Of tasks at an upstream server, whoever asked for them.
     ("limit.tasks", "crates/upstream/tests/it/tasks.rs", ""),
 ];

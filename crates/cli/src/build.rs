@@ -18,7 +18,6 @@ use ferromcp_core::{Access, Gateway, Identity, Listing, Observer, Policy, ScanLi
 use ferromcp_supervisor::watchdog::{Watchdog, WatchdogSpec};
 use ferromcp_supervisor::{ChildSpec, Resources};
 use ferromcp_tools::FilesSettings;
-use ferromcp_upstream::transport::http::HttpSpec;
 use ferromcp_upstream::{Effect, EraChoice, PoolSize, Sharing, TransportSpec, UpstreamSpec, Upstreams};
 
 use tracing::warn;
@@ -220,12 +219,10 @@ pub(crate) fn upstream(
             TransportSpec::Stdio(spec)
         }
         ferromcp_config::Transport::Http(endpoint) => {
-            let mut spec = HttpSpec::new(&server.id, endpoint.url.as_str());
-            for (name, value) in &endpoint.headers {
-                spec = spec.header(name, value.expose());
-            }
-            http::settle(&mut spec, endpoint);
-            TransportSpec::Http(spec)
+            TransportSpec::Http(http::endpoint(&server.id, endpoint))
+        }
+        ferromcp_config::Transport::OpenApi(api) => {
+            TransportSpec::Service(Arc::new(http::openapi(&server.id, api)))
         }
     };
     let filter = server.tools.clone();

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &args::Plan) -> Result<(), Failure> {
 }
 
 fn side(loaded: &Loaded, start: bool) -> Result<Side<'_>, Failure> {
-    let mut known = Known::of_lock(&loaded.config)?;
+    let mut known = Known::of_lock(&loaded.config)?.or(Known::of_documents(&loaded.config));
     if start {
         known = run_async(async {
             let started = direct::start_unvetted(&loaded.config).await?;

@@ -8,6 +8,7 @@ mod limits;
 mod patterns;
 pub(crate) mod tenants;
 mod tls;
+mod transport;
 mod upstream_http;
 mod workers;
 
@@ -16,12 +17,11 @@ use std::time::Duration;
 
 use crate::fields::{Checked, Fields, Text, Value};
 use crate::model::{
-    Builtin, Command, Config, Endpoint, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions,
-    Supervisor, Tenant, Transport, Upstream, Validation,
+    Builtin, Config, Era, Files, Identity, Listen, Log, LogFormat, LogLevel, Sessions, Supervisor, Tenant,
+    Upstream, Validation,
 };
 use crate::problem::{Problem, Problems, push_key, quote};
 use crate::scalar::{show_duration, show_size};
-use crate::secret::Secret;
 use crate::source::Span;
 use crate::text::Parsed;
 
@@ -363,7 +363,7 @@ fn upstream(
         _ => Era::Auto,
     };
     let prefix = fields.string("prefix").unwrap_or_else(|| id.clone());
-    let transport = transport(&mut fields, span, problems)?;
+    let transport = transport::transport(&mut fields, span, problems)?;
     Some(Upstream {
         id,
         prefix,
@@ -377,157 +377,6 @@ fn upstream(
         tool_overrides,
         prompt_overrides,
     })
-}
-
-fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Option<Transport> {
-    let (command, url) = (fields.span("command"), fields.span("url"));
-    let word = fields
-        .word("type")
-        .map(|word| (word, fields.span("type").unwrap_or_default()));
-    let problem = |span: Span, message: &str| Problem::new(span, &fields.path, message);
-    let (stdio, strangers) = match (command, url) {
-        (Some(command), Some(url)) => {
-            let span = if command.start > url.start { command } else { url };
-            problems.push(
-                problem(span, "the server has both `command` and `url`")
-                    .expected("`command` for a program to start, or `url` for a running server")
-                    .hint("remove one of them, or make two servers of it"),
-            );
-            return None;
-        }
-        (None, None) => {
-            problems.push(
-                problem(span.clone(), "the server has neither `command` nor `url`")
-                    .expected("`command` for a program to start, or `url` for a running server"),
-            );
-            return None;
-        }
-        (Some(_), None) => (true, ["headers", "tls", "auth"].as_slice()),
-        (None, Some(_)) => (false, ["args", "env", "cwd", "limits"].as_slice()),
-    };
-    let (key, other) = if stdio {
-        ("command", "url")
-    } else {
-        ("url", "command")
-    };
-    let sse = word.as_ref().is_some_and(|(word, _)| *word == "sse");
-    if let Some((word, span)) = word
-        && (word == "stdio") != stdio
-    {
-        problems.push(
-            Problem::new(span, "type", format!("`type: {word}` does not fit `{key}`"))
-                .inside(&fields.path)
-                .expected(if stdio {
-                    "`type: stdio`, or no `type`"
-                } else {
-                    "`type: http` or `type: sse`, or no `type`"
-                }),
-        );
-    }
-    for stranger in strangers {
-        if let Some(span) = fields.span(stranger) {
-            let why = format!("it belongs to servers with `{other}`, and this one has `{key}`");
-            problems.push(no_effect(span, &fields.path, stranger, &why).hint("remove it"));
-        }
-    }
-    if stdio {
-        stdio_transport(fields)
-    } else {
-        http_transport(fields, sse, problems)
-    }
-}
-
-fn stdio_transport(fields: &mut Fields) -> Option<Transport> {
-    let args = fields
-        .texts("args")
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|text| {
-            let spelling = text.spelling.clone();
-            Some(Secret::with_spelling(text.into_string()?, spelling))
-        });
-    Some(Transport::Stdio(Command {
-        args: args.collect(),
-        env: secrets(fields.table("env")),
-        cwd: fields.text("cwd").and_then(Text::into_path),
-        limits: fields
-            .object("limits")
-            .map(workers::resources)
-            .unwrap_or_default(),
-        command: fields.string("command")?,
-    }))
-}
-
-fn http_transport(fields: &mut Fields, sse: bool, problems: &mut Problems) -> Option<Transport> {
-    let (tls, auth) = (fields.object("tls"), fields.object("auth"));
-    let authorization = fields.span("headers");
-    let endpoint = endpoint(fields, "url", problems);
-    let sets_it = endpoint.as_ref().is_some_and(|endpoint| {
-        let mut names = endpoint.headers.iter().map(|(name, _)| name);
-        names.any(|name| name.eq_ignore_ascii_case("authorization"))
-    });
-    let oauth = auth.and_then(|auth| {
-        upstream_http::oauth(auth, &fields.path, authorization.filter(|_| sets_it), problems)
-    });
-    let mut endpoint = endpoint?;
-    endpoint.sse = sse;
-    endpoint.tls = tls
-        .map(|tls| upstream_http::tls(tls, endpoint.url.scheme() == "https", problems))
-        .unwrap_or_default();
-    endpoint.oauth = oauth.map(Box::new);
-    Some(Transport::Http(endpoint))
-}
-
-/// The URL in `key`, and `headers`.
-fn endpoint(fields: &mut Fields, key: &str, problems: &mut Problems) -> Option<Endpoint> {
-    let headers = fields.table("headers");
-    let mut seen: HashMap<String, &str> = HashMap::new();
-    for (name, checked) in &headers {
-        if let Some(other) = seen.insert(name.to_ascii_lowercase(), name) {
-            problems.push(
-                Problem::new(
-                    checked.span.clone(),
-                    name,
-                    format!("the header {} is the same as {}", quote(name), quote(other)),
-                )
-                .inside(&format!("{}.headers", fields.path))
-                .expected("each header once, in upper or lower case")
-                .hint("remove one of them"),
-            );
-        }
-    }
-    let text = fields.text(key)?;
-    let Parsed::Url(url) = text.parsed else {
-        return None;
-    };
-    let shown = if text.interpolated {
-        text.spelling
-    } else {
-        let mut bare = (*url).clone();
-        let had_query = bare.query().is_some();
-        bare.set_query(None);
-        if had_query {
-            format!("{bare}?[redacted]")
-        } else {
-            bare.into()
-        }
-    };
-    Some(Endpoint {
-        sse: false,
-        tls: Default::default(),
-        oauth: None,
-        url: *url,
-        shown,
-        headers: secrets(headers),
-    })
-}
-
-fn secrets(entries: Vec<(String, Checked)>) -> Vec<(String, Secret)> {
-    let secret = |(name, checked): (String, Checked)| match checked.value {
-        Some(Value::Text(text)) => text.into_string().map(|text| (name, Secret::new(text))),
-        _ => None,
-    };
-    entries.into_iter().filter_map(secret).collect()
 }
 
 fn no_effect(span: Span, parent: &str, key: &str, why: &str) -> Problem {

@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod limits;
+mod openapi;
 mod patterns;
 mod tenants;
 mod tls;
@@ -20,6 +21,7 @@ use crate::secret::Secret;
 pub use admin::Admin;
 pub use audit::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
+pub use openapi::{DocumentSource, OpenApi};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
 pub use tls::Tls;
@@ -169,6 +171,8 @@ pub enum Transport {
     Stdio(Command),
     /// A Streamable HTTP endpoint.
     Http(Endpoint),
+    /// An HTTP API that a document describes.
+    OpenApi(Box<OpenApi>),
 }
 
 /// A program to start.
@@ -474,6 +478,7 @@ impl std::fmt::Debug for Transport {
         match self {
             Self::Stdio(command) => command.fmt(f),
             Self::Http(endpoint) => endpoint.fmt(f),
+            Self::OpenApi(api) => api.fmt(f),
         }
     }
 }

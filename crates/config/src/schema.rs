@@ -66,8 +66,9 @@ fn object(object: &'static Object) -> Json {
         schema.with(
             "oneOf",
             Json::List(vec![
-                transport("command", &["url", "headers"]),
-                transport("url", &["command", "args", "env", "cwd"]),
+                transport("command", &["url", "openapi", "headers", "base_url"]),
+                transport("url", &["command", "openapi", "args", "env", "cwd", "base_url"]),
+                transport("openapi", &["command", "url", "args", "env", "cwd"]),
             ]),
         )
     } else {
@@ -75,7 +76,7 @@ fn object(object: &'static Object) -> Json {
     }
 }
 
-/// A server has either the keys of a program or those of a URL.
+/// A server has either the keys of a program, or those of a URL, or those of an HTTP API.
 fn transport(required: &str, excluded: &[&str]) -> Json {
     let any = excluded
         .iter()

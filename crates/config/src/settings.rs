@@ -11,6 +11,7 @@ mod limits;
 mod patterns;
 pub(crate) mod tenants;
 mod tls;
+mod upstream;
 mod upstream_http;
 mod workers;
 
@@ -67,6 +68,8 @@ const fn duration(min_ms: u64, max_ms: u64) -> Kind {
 
 use Absent::{Group, Value, Words};
 
+pub(crate) use upstream::UPSTREAM;
+
 pub(crate) static ROOT: Object = Object {
     fields: &[
         field("listen", Kind::Object(&LISTEN), Group, "Where clients connect."),
@@ -84,8 +87,8 @@ pub(crate) static ROOT: Object = Object {
                 max: 256,
             },
             Words("no upstream servers"),
-            "Upstream MCP servers by id: programs to start (`command`) or URLs to call (`url`). The fields are those of the \
-             `mcpServers` block of MCP hosts.",
+            "Upstream servers by id: MCP servers as programs to start (`command`) or URLs to call (`url`), whose fields are those of the \
+             `mcpServers` block of MCP hosts, and HTTP APIs (`openapi`).",
         ),
         field("builtin", Kind::Object(&BUILTIN), Group, "The built-in tools."),
         field(
@@ -231,137 +234,6 @@ static SERVER: Object = Object {
             text(Form::Prose { max: 16 * 1024 }),
             Words("none"),
             "Text that tells a model how to use these tools; clients may add it to the prompt.",
-        ),
-    ],
-    later: &[],
-};
-
-pub(crate) static UPSTREAM: Object = Object {
-    fields: &[
-        field(
-            "type",
-            Kind::Choice(&[word("stdio"), word("http"), word("streamable-http"), word("sse")]),
-            Words("`stdio` with `command`, `http` with `url`"),
-            "Transport; `streamable-http` is another word for `http`, which also finds servers that only have HTTP+SSE, the \
-             transport of 2024-11-05 (`sse`). It must fit `command` or `url`.",
-        ),
-        field(
-            "command",
-            text(Form::Command),
-            Words("required, or `url`"),
-            "Program to start: a name looked up in `PATH`, or a path, relative to the config file if it has a separator. No \
-             shell is involved.",
-        ),
-        field(
-            "args",
-            Kind::List {
-                item: &Kind::Text(Form::Argument),
-                may_be_empty: true,
-                max: 1024,
-            },
-            Value("[]"),
-            "Arguments of the program, passed on as they are.",
-        ),
-        field(
-            "env",
-            Kind::Table {
-                key: KeyForm::Variable,
-                item: &Kind::Text(Form::EnvValue),
-                max: 1024,
-            },
-            Value("{}"),
-            "Environment variables of the program. It gets these and a few that programs need to run, nothing else of \
-             FerroMCP's own environment.",
-        ),
-        field(
-            "cwd",
-            text(Form::Directory),
-            Words("the directory in which FerroMCP was started"),
-            "Working directory of the program, relative to the config file.",
-        ),
-        field(
-            "url",
-            text(Form::Url),
-            Words("required, or `command`"),
-            "Endpoint of a running server: Streamable HTTP, or the event stream of HTTP+SSE.",
-        ),
-        field(
-            "headers",
-            Kind::Table {
-                key: KeyForm::Header,
-                item: &Kind::Text(Form::HeaderValue),
-                max: 128,
-            },
-            Value("{}"),
-            "HTTP headers sent with every request to `url`.",
-        ),
-        field(
-            "tls",
-            Kind::Object(&upstream_http::TLS),
-            Group,
-            "Certificates for `url`.",
-        ),
-        field(
-            "auth",
-            Kind::Object(&upstream_http::AUTH),
-            Group,
-            "Access tokens for `url`.",
-        ),
-        field(
-            "disabled",
-            Kind::Bool,
-            Value("false"),
-            "Keep the entry, do not use it. It is checked, but its `${...}` need not be set, nor its directory exist.",
-        ),
-        field(
-            "timeout",
-            duration(10 * MS, 24 * HOUR),
-            Words("`supervisor.default_timeout`"),
-            "Deadline of a call to this server without progress; at most `supervisor.max_timeout`.",
-        ),
-        field(
-            "start_timeout",
-            duration(100 * MS, HOUR),
-            Words("`supervisor.start_timeout`"),
-            "Time from the start until the server must have answered `initialize`.",
-        ),
-        field(
-            "prefix",
-            text(Form::Prefix),
-            Words("the server's id"),
-            "Tools are listed as `PREFIX__TOOL`, or as `TOOL` if it is empty. No two servers may have the same prefix. Of \
-             a built-in tool and one without prefix that have the same name, the built-in one is listed.",
-        ),
-        field(
-            "tools",
-            Kind::Object(&catalog::TOOLS),
-            Group,
-            "Which of the server's tools are offered, how, and what they change.",
-        ),
-        field(
-            "prompts",
-            Kind::Object(&catalog::PROMPTS),
-            Group,
-            "How the server's prompts are offered.",
-        ),
-        field(
-            "era",
-            Kind::Choice(&[word("auto"), word("legacy"), word("modern")]),
-            Value("auto"),
-            "Protocol era to speak to the server: `legacy` up to 2025-11-25 (with `initialize`), `modern` from 2026-07-28 on; \
-             `auto` finds out.",
-        ),
-        field(
-            "pool",
-            Kind::Object(&workers::POOL),
-            Group,
-            "Several workers behind one server, so that a slow call holds up no other.",
-        ),
-        field(
-            "limits",
-            Kind::Object(&workers::RESOURCES),
-            Group,
-            "What the operating system lets the processes of `command` use.",
         ),
     ],
     later: &[],

@@ -108,7 +108,7 @@ fn sample(kind: &Kind, absent: Absent) -> String {
             Form::CertificateRule => "\"dns:sample.example.com\"".into(),
             Form::File => identity().into(),
             Form::Folder => "src".into(),
-            Form::KeyFile => "Cargo.toml".into(),
+            Form::KeyFile | Form::Document => "Cargo.toml".into(),
             Form::Directory => "src".into(),
             _ => "sample".into(),
         },
@@ -129,6 +129,7 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
         needs
     };
     match path {
+        ["servers", _, "base_url"] => vec![(vec!["servers", "id", "openapi"], "Cargo.toml")],
         ["servers", _, "tls", "ca"] => vec![(vec!["servers", "id", "url"], "\"https://localhost\"")],
         ["servers", _, "tls", other] => {
             let other = if *other == "key" { "cert" } else { "key" };
@@ -152,7 +153,7 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
             needs
         }
         ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
-        ["servers", _, "command" | "url"] => vec![],
+        ["servers", _, "command" | "url" | "openapi"] => vec![],
         ["servers", _, "pool", "idle"] => vec![
             (vec!["servers", "id", "command"], "base"),
             (vec!["servers", "id", "pool", "max"], "9"),

@@ -58,6 +58,8 @@ pub(crate) enum Form {
     Issuer,
     /// Where a JSON Web Key Set is: an https URL or a file.
     Jwks,
+    /// Where an OpenAPI document is: a URL or a file.
+    Document,
     /// A shared secret.
     Secret,
     /// The name of a claim, dotted when it is inside others.
@@ -142,6 +144,7 @@ impl Form {
                 | Self::Url
                 | Self::KeyHash
                 | Self::Jwks
+                | Self::Document
                 | Self::Secret
                 | Self::KeyFile
         )
@@ -185,6 +188,7 @@ impl Form {
             }
             Self::Jwks => "an https:// URL (http:// on loopback hosts only), or the path of a file".into(),
             Self::Secret => "a secret of at least 32 bytes".into(),
+            Self::Document => "an http:// or https:// URL, or the path of a file that exists".into(),
             Self::Claim => {
                 "the name of a claim, as in tenant, or of one inside others, as in org.tenant".into()
             }
@@ -225,7 +229,7 @@ impl Form {
         let max = match self {
             Self::Line { max } | Self::Prose { max } => max,
             Self::Argument | Self::EnvValue | Self::KeyFile | Self::Secret => MAX_TEXT,
-            Self::HeaderValue | Self::Url => 8 * 1024,
+            Self::HeaderValue | Self::Url | Self::Document => 8 * 1024,
             _ => 4 * 1024,
         };
         if text.len() > max {
@@ -272,6 +276,10 @@ impl Form {
             Self::Rule => policy::rule_id(text).map(|()| Parsed::Text(text.into())),
             Self::Issuer => policy::issuer(text).map(|()| Parsed::Text(text.into())),
             Self::Jwks => policy::jwks(text, base),
+            Self::Document if text.contains("://") => {
+                upstream_url(text).map(|url| Parsed::Url(Box::new(url)))
+            }
+            Self::Document => policy::file(text, base).map(Parsed::Path),
             Self::Claim => policy::claim(text).map(Parsed::Names),
             Self::Scope => policy::scope(text).map(|()| Parsed::Text(text.into())),
             Self::CertificateRule => match ferromcp_tenancy::check_certificate_rule(text) {

@@ -26,6 +26,7 @@ mod tests;
 pub(crate) use authorizer::{Attempts, Authorizer};
 pub use challenge::Challenge;
 pub use code::{Landing, UserAgent};
+pub use fetch::is_local;
 pub use spec::{Assertion, AuthMethod, ClientKey, Grant, OAuthSpec, Secret};
 
 /// Why there is no token. Messages hold no secret: neither tokens, nor codes, nor what was sent.

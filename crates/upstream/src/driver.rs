@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::fault::Fault;
 use crate::life::{self, News};
 use crate::pool::{Phase, Seat};
+use crate::served;
 use crate::session::Session;
 use crate::sharing::Key;
 use crate::spec::TransportSpec;
@@ -25,6 +26,9 @@ mod keyed;
 
 /// Runs until `stop`, and then until nothing of the server is left.
 pub(crate) async fn run(upstream: Arc<Upstream>, stop: CancellationToken) {
+    if upstream.served.is_some() {
+        return served::run(upstream, stop).await;
+    }
     let (news, mut inbox) = mpsc::channel(16);
     let mut driver = Driver::new(upstream, news);
     for _ in 0..driver.upstream.pool.size.min.max(1) {
@@ -91,7 +95,7 @@ impl Driver {
             // a row is started again when a call wants it.
             give_up_after: match upstream.spec.transport {
                 TransportSpec::Http(_) => u32::MAX,
-                TransportSpec::Stdio(_) => Policy::default().give_up_after,
+                TransportSpec::Stdio(_) | TransportSpec::Service(_) => Policy::default().give_up_after,
             },
             heartbeat: upstream.spec.heartbeat,
             ..Policy::default()

@@ -1,4 +1,5 @@
-//! Upstream MCP servers as sources of a gateway: a client of both eras over child processes and Streamable HTTP.
+//! Upstream servers as sources of a gateway: a client of both eras of MCP over child processes and Streamable HTTP, and what
+//! servers of any other kind ([`Service`]) share with that.
 //!
 //! Owns: the client side of both transports ([`transport`]), finding out the era, handshakes, reading lists, the raw
 //! relay of calls, progress, logs and cancellation, subscriptions to changes, tokens for servers ([`auth`]), and restarting what broke.
@@ -28,6 +29,7 @@ mod pool;
 mod relay;
 mod replay;
 mod rounds;
+mod served;
 mod session;
 mod sharing;
 mod spec;
@@ -39,6 +41,7 @@ mod watched;
 mod wire;
 
 pub use pool::PoolSize;
+pub use served::{Found, Service, ServiceFuture};
 pub use sharing::Sharing;
 pub use spec::{Effect, EraChoice, ToolFilter, TransportSpec, UpstreamSpec};
 pub use upstreams::{Next, Prepared, Upstreams};

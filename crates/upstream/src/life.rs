@@ -131,7 +131,7 @@ async fn live(
 
 /// The place of one child process among all of them.
 fn room(upstream: &Upstream) -> Result<Option<OwnedSemaphorePermit>, String> {
-    if let TransportSpec::Http(_) = upstream.spec.transport {
+    if let TransportSpec::Http(_) | TransportSpec::Service(_) = upstream.spec.transport {
         return Ok(None);
     }
     Arc::clone(&upstream.room).try_acquire_owned().map(Some).map_err(|_| {
@@ -213,5 +213,6 @@ async fn connect(upstream: &Upstream, ear: &Arc<Ear>, events: bool) -> Result<Li
             Link::Stdio(StdioLink::connect_events(spec, Arc::clone(ear), time).await?)
         }
         TransportSpec::Http(spec) => Link::Http(HttpLink::new(spec, Arc::clone(ear), time)?),
+        TransportSpec::Service(_) => return Err(Fault::Protocol("it does not speak MCP".to_owned())),
     })
 }

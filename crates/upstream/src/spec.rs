@@ -9,6 +9,7 @@ use ferromcp_core::catalog::Edits;
 use ferromcp_supervisor::ChildSpec;
 
 use crate::pool::PoolSize;
+use crate::served::Service;
 use crate::transport::http::HttpSpec;
 
 /// Decides by a tool's own name whether the tool is offered.
@@ -80,6 +81,8 @@ pub enum TransportSpec {
     Stdio(ChildSpec),
     /// Streamable HTTP.
     Http(HttpSpec),
+    /// Something else than MCP. It has no workers: `era`, `pool` and `heartbeat` mean nothing.
+    Service(Arc<dyn Service>),
 }
 
 /// Which dialect of MCP an upstream server is spoken to in.

@@ -18,6 +18,7 @@ use crate::parked::{self, Parking};
 use crate::pool::{Lease, Patience, Phase, Pool};
 use crate::replay::{self, Budget};
 use crate::rounds::State;
+use crate::served::Served;
 use crate::session::{Called, Session};
 use crate::spec::{Effect, EraChoice, TransportSpec, UpstreamSpec};
 use crate::tasks::Book;
@@ -63,6 +64,8 @@ pub(crate) struct Upstream {
     /// What all child processes of the gateway together may take.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) pool: Arc<Pool>,
+    /// What there is in the place of workers if it does not speak MCP.
+    pub(crate) served: Option<Served>,
     settled: watch::Sender<bool>,
     pub(crate) watched: Watched,
     /// Calls that wait for answers of their callers.
@@ -78,7 +81,7 @@ pub(crate) struct Upstream {
     breaker: Mutex<Breaker>,
     /// The breaker has nothing to remember, so calls need not look at it.
     calm: AtomicBool,
-    budget: Budget,
+    pub(crate) budget: Budget,
     /// Whether its listings are published.
     stage: Mutex<Stage>,
 }
@@ -108,13 +111,18 @@ impl Upstream {
     fn made(gateway: &Arc<Gateway>, spec: UpstreamSpec, room: Arc<Semaphore>, stage: Stage) -> Arc<Self> {
         let children = match spec.transport {
             TransportSpec::Stdio(_) => Some(Arc::clone(&room)),
-            TransportSpec::Http(_) => None,
+            TransportSpec::Http(_) | TransportSpec::Service(_) => None,
+        };
+        let served = match &spec.transport {
+            TransportSpec::Service(service) => Some(Served::new(Arc::clone(service))),
+            TransportSpec::Stdio(_) | TransportSpec::Http(_) => None,
         };
         let made = Arc::new_cyclic(|own| Self {
             own: Weak::clone(own),
             logs: gateway.wanted_logs(),
             tasks: Book::new(Arc::clone(&spec.name), Arc::downgrade(gateway)),
             pool: Arc::new(Pool::new(spec.pool, children)),
+            served,
             spec,
             gateway: Arc::downgrade(gateway),
             room,
@@ -164,7 +172,10 @@ impl Upstream {
 
     /// Calls that its workers have now.
     pub(crate) fn in_flight(&self) -> usize {
-        self.pool.seats().iter().map(|seat| seat.in_flight()).sum()
+        match &self.served {
+            Some(served) => served.in_flight(),
+            None => self.pool.seats().iter().map(|seat| seat.in_flight()).sum(),
+        }
     }
 
     /// What is known of the dialect it speaks.
@@ -192,6 +203,9 @@ impl Upstream {
 
     /// Makes the call on a worker; once more on another one, or on the next, if that is safe and the first was lost.
     async fn relay(&self, cx: &CallContext<'_>) -> Result<Reply, CallError> {
+        if let Some(served) = &self.served {
+            return Box::pin(served.relay(self, cx)).await;
+        }
         if let Some((node, id)) = cx.call.input.and_then(State::parked) {
             return self.parking.resume(cx, &self.spec.name, node, id).await;
         }
@@ -279,7 +293,7 @@ impl Upstream {
     }
 
     /// Past the breaker, if this server has one: a child that dies is known to be gone, a server at an address is not.
-    fn enter(&self) -> Result<Entered<'_>, CallError> {
+    pub(crate) fn enter(&self) -> Result<Entered<'_>, CallError> {
         let mut entered = Entered {
             upstream: self,
             pass: None,
@@ -330,6 +344,18 @@ impl Upstream {
     }
 
     fn health_now(&self) -> SourceHealth {
+        let breaker = match self.spec.transport {
+            TransportSpec::Http(_) | TransportSpec::Service(_) => {
+                Some(self.breaker().word(Instant::now().into_std()))
+            }
+            TransportSpec::Stdio(_) => None,
+        };
+        if let Some(served) = &self.served {
+            return SourceHealth {
+                workers: vec![served.health()],
+                breaker,
+            };
+        }
         let seats = self.pool.seats();
         let workers = seats.iter().map(|seat| {
             let (state, pid, reason) = match &*seat.phase() {
@@ -357,10 +383,6 @@ impl Upstream {
                 reason: reason.filter(|reason| !reason.is_empty()),
             }
         });
-        let breaker = match self.spec.transport {
-            TransportSpec::Http(_) => Some(self.breaker().word(Instant::now().into_std())),
-            TransportSpec::Stdio(_) => None,
-        };
         SourceHealth {
             workers: workers.collect(),
             breaker,
@@ -378,10 +400,18 @@ fn verdict(error: Option<&CallError>) -> Verdict {
 }
 
 /// A call that the breaker let in; tells it how the call ended, also when it is dropped.
-struct Entered<'a> {
+pub(crate) struct Entered<'a> {
     upstream: &'a Upstream,
     pass: Option<Pass>,
     verdict: Verdict,
+}
+
+impl Entered<'_> {
+    /// Notes how the call ended. True if the server is well.
+    pub(crate) fn ended(&mut self, error: Option<&CallError>) -> bool {
+        self.verdict = verdict(error);
+        self.verdict == Verdict::Healthy
+    }
 }
 
 impl Drop for Entered<'_> {

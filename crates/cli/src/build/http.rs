@@ -3,26 +3,65 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ferromcp_config::{AssertionSource, Endpoint, OAuth, OAuthMethod, Secret as Text};
+use ferromcp_config::{
+    AssertionSource, DocumentSource, Endpoint, OAuth, OAuthMethod, OpenApi as Api, Secret as Text,
+    UpstreamTls,
+};
 use ferromcp_upstream::auth::{Assertion, AuthMethod, ClientKey, Grant, OAuthSpec, Secret};
-use ferromcp_upstream::transport::http::{HttpKind, HttpSpec};
+use ferromcp_upstream::transport::http::{HttpKind, HttpSpec, TlsSpec};
+use ferromcp_upstream_openapi::{OpenApi, OpenApiSpec, Source};
 
 /// Longest file with a signed statement, in bytes.
 const MAX_ASSERTION: u64 = 64 * 1024;
 
-/// Adds what goes beyond address and headers.
-pub(crate) fn settle(spec: &mut HttpSpec, endpoint: &Endpoint) {
+/// An MCP server at a URL.
+pub(crate) fn endpoint(name: &str, endpoint: &Endpoint) -> HttpSpec {
+    let mut spec = HttpSpec::new(name, endpoint.url.as_str());
     if endpoint.sse {
         spec.kind = HttpKind::Events;
     }
-    spec.tls.ca = endpoint.tls.ca.as_ref().map(secret);
-    spec.tls.identity = endpoint
-        .tls
-        .identity
-        .as_ref()
-        .map(|(cert, key)| Secret::new(format!("{}\n{}\n", cert.expose(), key.expose())));
-    if let Some(auth) = &endpoint.oauth {
-        *spec = spec.clone().oauth(oauth(auth));
+    reached(spec, &endpoint.headers, &endpoint.tls, endpoint.oauth.as_deref())
+}
+
+/// An HTTP API.
+pub(crate) fn openapi(name: &str, api: &Api) -> OpenApi {
+    OpenApi::new(OpenApiSpec {
+        source: match &api.document {
+            DocumentSource::File(path) => Source::File(path.clone()),
+            DocumentSource::Url(url) => Source::Url(url.clone()),
+        },
+        base_url: api.base_url.clone(),
+        http: reached(
+            HttpSpec::new(name, ""),
+            &api.headers,
+            &api.tls,
+            api.oauth.as_deref(),
+        ),
+    })
+}
+
+/// With headers, certificates and tokens.
+fn reached(
+    mut spec: HttpSpec,
+    headers: &[(String, Text)],
+    tls: &UpstreamTls,
+    auth: Option<&OAuth>,
+) -> HttpSpec {
+    for (name, value) in headers {
+        spec = spec.header(name, value.expose());
+    }
+    spec.tls = certificates(tls);
+    match auth {
+        Some(auth) => spec.oauth(oauth(auth)),
+        None => spec,
+    }
+}
+
+fn certificates(tls: &UpstreamTls) -> TlsSpec {
+    let identity = |(cert, key): &(Text, Text)| Secret::new(format!("{}\n{}\n", cert.expose(), key.expose()));
+    TlsSpec {
+        ca: tls.ca.as_ref().map(secret),
+        identity: tls.identity.as_ref().map(identity),
     }
 }
 

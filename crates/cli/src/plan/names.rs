@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferromcp_config::{Config, Upstream};
+use ferromcp_config::{Config, DocumentSource, Transport, Upstream};
 use ferromcp_core::catalog::{Catalog, exposed_name};
 
 use crate::build;
@@ -36,6 +36,22 @@ impl Known {
                 .map(|(id, pins)| (id.clone(), names(pins)))
                 .collect(),
         ))
+    }
+
+    /// What documents say that lie beside the configuration.
+    pub(crate) fn of_documents(config: &Config) -> Self {
+        let names = |server: &Upstream| {
+            let Transport::OpenApi(api) = &server.transport else {
+                return None;
+            };
+            let DocumentSource::File(path) = &api.document else {
+                return None;
+            };
+            // A document that is no good shows when the server is started.
+            let names = ferromcp_upstream_openapi::tool_names(&std::fs::read(path).ok()?).ok()?;
+            Some((server.id.clone(), names.into_iter().collect()))
+        };
+        Self(config.servers.iter().filter_map(names).collect())
     }
 
     /// What servers list that run.

@@ -1,6 +1,7 @@
 //! `audit`.
 
-use super::{count, endpoint, no_effect};
+use super::transport::endpoint;
+use super::{count, no_effect};
 use crate::fields::{Fields, Text};
 use crate::model::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 use crate::problem::{Problem, Problems};

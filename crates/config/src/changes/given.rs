@@ -298,6 +298,7 @@ fn shown_text(text: &Text, form: Form) -> String {
         // As it is written: what references stand for is a secret, that they are there is not.
         _ if form == Form::Argument => quoted(&text.spelling),
         Parsed::Url(url) if !text.interpolated && url.query().is_none() => url.to_string(),
+        Parsed::Path(_) if form == Form::Document && !text.interpolated => quoted(&text.spelling),
         _ if form.sensitive() => HIDDEN.to_owned(),
         _ => quoted(&text.spelling),
     }

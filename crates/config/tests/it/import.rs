@@ -22,14 +22,14 @@ fn reload(imported: &Imported) -> Config {
 fn stdio<'c>(config: &'c Config, id: &str) -> &'c Command {
     match &config.servers.iter().find(|s| s.id == id).expect(id).transport {
         Transport::Stdio(command) => command,
-        Transport::Http(_) => panic!("{id} is not a program"),
+        _ => panic!("{id} is not a program"),
     }
 }
 
 fn http<'c>(config: &'c Config, id: &str) -> &'c Endpoint {
     match &config.servers.iter().find(|s| s.id == id).expect(id).transport {
         Transport::Http(endpoint) => endpoint,
-        Transport::Stdio(_) => panic!("{id} is not a URL"),
+        _ => panic!("{id} is not a URL"),
     }
 }
 

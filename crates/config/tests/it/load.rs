@@ -14,14 +14,14 @@ use crate::{good, load, load_in};
 fn stdio(config: &Config, index: usize) -> &Command {
     match &config.servers[index].transport {
         Transport::Stdio(command) => command,
-        Transport::Http(endpoint) => panic!("not a program: {endpoint:?}"),
+        other => panic!("not a program: {other:?}"),
     }
 }
 
 fn http(config: &Config, index: usize) -> &Endpoint {
     match &config.servers[index].transport {
         Transport::Http(endpoint) => endpoint,
-        Transport::Stdio(command) => panic!("not a URL: {command:?}"),
+        other => panic!("not a URL: {other:?}"),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::load;
 fn endpoint(text: &str) -> Endpoint {
     match load(text).unwrap().servers.remove(0).transport {
         Transport::Http(endpoint) => endpoint,
-        Transport::Stdio(command) => panic!("{command:?}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 use url::Url;
@@ -122,6 +122,7 @@ impl Authorizer {
     pub(crate) async fn dress(
         self: &Arc<Self>,
         method: &Method,
+        uri: &Uri,
         headers: &mut HeaderMap,
     ) -> Result<Option<Arc<Token>>, AuthError> {
         let now = Instant::now();
@@ -147,9 +148,10 @@ impl Authorizer {
             if token.bound {
                 let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let access = token.access.expose();
+                let url = Url::parse(&uri.to_string()).map_err(|e| AuthError::Exchange(e.to_string()))?;
                 let proof = self
                     .proof
-                    .proof(method.as_str(), &self.url, Some(access), nonce.as_deref())?;
+                    .proof(method.as_str(), &url, Some(access), nonce.as_deref())?;
                 let proof = HeaderValue::from_str(&proof).map_err(|e| AuthError::Exchange(e.to_string()))?;
                 headers.insert(DPOP, proof);
             }

@@ -146,7 +146,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 
 /// Loopback, private, link-local (where clouds keep credentials) and unspecified addresses. Names are not looked up: what
 /// they lead to can change after a look, and TLS proves the name.
-fn is_local(url: &Url) -> bool {
+pub fn is_local(url: &Url) -> bool {
     let ip = match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
         Some(Host::Ipv6(ip)) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),

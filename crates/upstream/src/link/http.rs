@@ -13,7 +13,6 @@ use bytes::Bytes;
 use ferromcp_core::CallContext;
 use ferromcp_protocol::header::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value};
 use ferromcp_protocol::{Message, ProtocolVersion};
-use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
@@ -24,7 +23,7 @@ use crate::converse::{self, Open};
 use crate::fault::Fault;
 use crate::heard::{self, Ear};
 use crate::transport::TransportError;
-use crate::transport::http::{Body, HttpReply, HttpSpec, HttpTransport};
+use crate::transport::http::{Body, HttpReply, HttpSpec, HttpTransport, retry_after};
 use crate::{parked, wire};
 
 /// Cancellations and answers to the server that may wait to be posted.
@@ -293,10 +292,7 @@ impl HttpLink {
             };
             return Fault::Protocol(what);
         }
-        let retry_after = headers
-            .get(RETRY_AFTER)
-            .and_then(|v| v.to_str().ok()?.parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = retry_after(headers);
         let text = String::from_utf8_lossy(&content[..content.len().min(200)]);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         Fault::Status {

@@ -26,10 +26,13 @@ use connect::TimedConnector;
 use spec::{check_headers, check_url};
 
 mod connect;
+mod exchange;
 mod explain;
 mod spec;
 mod tls;
 
+pub(crate) use exchange::retry_after;
+pub use exchange::{Exchange, Exchanged, refused_by_status};
 pub(crate) use explain::explain;
 pub(crate) use spec::shown;
 pub use spec::{HttpKind, HttpLimits, HttpSpec, SharedAuth, TlsSpec};
@@ -347,7 +350,10 @@ impl HttpTransport {
         let mut attempts = Attempts::default();
         loop {
             let mut dressed = headers.clone();
-            let token = auth.dress(&method, &mut dressed).await.map_err(failed)?;
+            let token = auth
+                .dress(&method, &self.uri, &mut dressed)
+                .await
+                .map_err(failed)?;
             let response = self.once(method.clone(), body.clone(), dressed).await?;
             let status = response.status();
             if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
