@@ -37,6 +37,8 @@ const MAX_METADATA: u32 = 16 << 10;
 pub struct Doors {
     gateway: Arc<Gateway>,
     services: Arc<Services>,
+    /// For connections, however many listeners there are.
+    places: Arc<Semaphore>,
     tls: Option<Arc<ServerTls>>,
 }
 
@@ -54,15 +56,16 @@ impl Doors {
         let services = Services::new(endpoint, settings).map_err(std::io::Error::other)?;
         Ok(Self {
             gateway,
+            places: Arc::new(Semaphore::new(services.settings().max_connections)),
             services: Arc::new(services),
             tls,
         })
     }
 }
 
-/// Serves until `stop` is cancelled and every connection has ended. What is still open a few seconds later is closed.
+/// Serves until `stop` is cancelled and every connection has ended. What is still open a few seconds later is closed. Several
+/// listeners may be served with clones of the same doors, each on a runtime of its own.
 pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(doors.services.settings().max_connections));
     let mut tasks = JoinSet::new();
     let mut follow = pin!(follow(&doors));
     let mut told = false;
@@ -74,7 +77,7 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     // Whoever comes when it is full finds the connection closed, and tries again.
-                    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                    if let Ok(place) = Arc::clone(&doors.places).try_acquire_owned() {
                         let work = connection(stream, peer.ip(), doors.clone(), stop.clone());
                         tasks.spawn(async move {
                             work.await;

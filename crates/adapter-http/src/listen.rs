@@ -59,6 +59,11 @@ impl Listener {
         self.address
     }
 
+    /// The socket itself, for another door. It does not block.
+    pub fn into_std(self) -> std::net::TcpListener {
+        self.socket
+    }
+
     /// Hands the socket to the current runtime.
     pub(crate) fn into_tokio(self) -> io::Result<tokio::net::TcpListener> {
         tokio::net::TcpListener::from_std(self.socket)
