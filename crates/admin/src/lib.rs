@@ -24,7 +24,7 @@ mod tenants;
 
 pub use credential::AdminKey;
 pub use openapi::generated;
-pub use reload::{NotReloaded, Reload, Reloading};
+pub use reload::{MAX_WATCH, NotReloaded, Reload, Reloading, Wanted, Watch};
 pub use route::{Admin, AdminSettings};
 pub use rules::{FileTenant, Issue, Others, Rules, TenantParts};
 pub use serve::serve;

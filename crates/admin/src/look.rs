@@ -268,6 +268,7 @@ pub(crate) fn status(admin: &Admin) -> Answer {
         "tenants": { "file": admin.tenants.rules().file().len(), "store": admin.tenants.stored().len() },
         "sources": sources,
         "audit": audit,
+        "reloads": admin.reload.as_ref().map(|reload| reload.counts()),
     }))
 }
 

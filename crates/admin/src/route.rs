@@ -79,6 +79,7 @@ pub(crate) enum Route {
     Why,
     Status,
     Reload,
+    Plan,
     Rollback,
     Generations,
     OpenApi,
@@ -101,6 +102,7 @@ impl Route {
             ["why"] => Self::Why,
             ["status"] => Self::Status,
             ["reload"] => Self::Reload,
+            ["plan"] => Self::Plan,
             ["rollback"] => Self::Rollback,
             ["generations"] => Self::Generations,
             ["openapi.json"] => Self::OpenApi,
@@ -118,6 +120,7 @@ impl Route {
             | Self::Resume(_)
             | Self::Why
             | Self::Reload
+            | Self::Plan
             | Self::Rollback => "POST",
             Self::Usage(_) | Self::Audit | Self::Status | Self::Generations | Self::OpenApi => "GET",
         }
@@ -333,7 +336,14 @@ impl Admin {
             Route::Status => Ok(look::status(self)),
             Route::OpenApi => Ok(Answer::ok(openapi::document())),
             // Records itself, as the other ways to reload do.
-            Route::Reload => reload::reload(self, principal).await,
+            Route::Reload => {
+                let (headers, body) = (request.headers().clone(), request.into_body());
+                reload::reload(self, principal, &body_of(&headers, body).await?).await
+            }
+            Route::Plan => {
+                let (headers, body) = (request.headers().clone(), request.into_body());
+                reload::plan(self, &body_of(&headers, body).await?).await
+            }
             Route::Rollback => {
                 let (headers, body) = (request.headers().clone(), request.into_body());
                 reload::roll_back(self, principal, &body_of(&headers, body).await?).await

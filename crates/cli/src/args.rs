@@ -453,6 +453,7 @@ pub(crate) struct Check {
 Examples:
   ferromcp plan new.yaml --against ferromcp.yaml
   ferromcp plan new.yaml --against ferromcp.yaml --start --json
+  ferromcp plan new.yaml                         against a running server (FERROMCP_ADMIN_KEY; `admin.accept_config`)
 
 WIDER marks what lets somebody do more than before: a key, an access list, a limit. Tools of servers are known from the lock
 file (`lock.file`), or with --start from the servers themselves; which are not known is said.
@@ -460,12 +461,14 @@ Exit codes: 0, 1 if a reload would refuse a change because it needs a restart, 2
 pub(crate) struct Plan {
     /// The configuration file that would be loaded.
     pub(crate) file: PathBuf,
-    /// The one that it is compared with.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) against: PathBuf,
-    /// Start the servers of both to see their tools, and stop them afterwards.
-    #[arg(long)]
+    /// The one that it is compared with. Without, the one that a running server has in force is asked for, by its admin API.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["admin", "admin_key"])]
+    pub(crate) against: Option<PathBuf>,
+    /// Start the servers of both to see their tools, and stop them afterwards. A running server knows its own.
+    #[arg(long, requires = "against")]
     pub(crate) start: bool,
+    #[command(flatten)]
+    pub(crate) api: AdminApi,
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,

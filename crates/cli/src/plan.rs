@@ -9,6 +9,7 @@ mod widened;
 
 use ferromcp_config::Loaded;
 
+use crate::apply;
 use crate::args;
 use crate::client::{direct, run_async};
 use crate::exit::Failure;
@@ -19,7 +20,10 @@ pub(crate) use names::Known;
 pub(crate) use show::plan as shown;
 
 pub(crate) fn run(args: &args::Plan) -> Result<(), Failure> {
-    let (old, new) = (Loaded::from_file(&args.against)?, Loaded::from_file(&args.file)?);
+    let Some(against) = &args.against else {
+        return apply::plan(args);
+    };
+    let (old, new) = (Loaded::from_file(against)?, Loaded::from_file(&args.file)?);
     let plan = Plan::of(&side(&old, args.start)?, &side(&new, args.start)?)?;
     if args.json {
         print(&format!("{:#}\n", plan.to_json()))?;

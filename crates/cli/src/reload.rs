@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ferromcp_admin::{NotReloaded, Reload, Reloading, Tenants};
@@ -12,6 +13,7 @@ use ferromcp_audit::{Audit, Decision, Kind, Record};
 use ferromcp_config::{Config, Loaded};
 use ferromcp_core::{AccessSettings, Gateway, Reconfiguration, RequestId, Tokens};
 use ferromcp_supervisor::watchdog::Watchdog;
+use ferromcp_telemetry::Tally;
 use ferromcp_upstream::{Next, Prepared, Upstreams};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -27,6 +29,7 @@ use crate::serve::refuse_open_door;
 use history::{History, put_back};
 
 mod history;
+mod watch;
 
 /// The file is looked at so often; it is taken over when two looks find the same.
 const LOOK: Duration = Duration::from_millis(500);
@@ -34,9 +37,11 @@ const LOOK: Duration = Duration::from_millis(500);
 const NOTE: usize = 4096;
 
 /// What is to be in force.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Wanted {
     File,
+    /// This text, which is then written to the file.
+    Text(String),
     /// The configuration of this number, or the one before the last.
     Earlier(Option<u64>),
 }
@@ -48,6 +53,10 @@ pub(crate) struct Reloader {
     tenants: Option<Arc<Tenants>>,
     tokens: Option<Arc<Tokens>>,
     audit: Option<Audit>,
+    tally: Arc<Tally>,
+    /// Reloads that were carried out, and that were refused.
+    done: AtomicU64,
+    refused: AtomicU64,
     /// One reload at a time.
     state: Arc<Mutex<Option<State>>>,
 }
@@ -68,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) tenants: Option<Arc<Tenants>>,
     pub(crate) tokens: Option<Arc<Tokens>>,
     pub(crate) audit: Option<Audit>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl Reloader {
@@ -81,6 +91,7 @@ impl Reloader {
             tenants,
             tokens,
             audit,
+            tally,
         } = parts;
         let watchdog = build::watchdog(&loaded.config);
         let upstreams = build::upstreams_under(&loaded.config, &gateway, watchdog.as_ref());
@@ -97,6 +108,9 @@ impl Reloader {
             tenants,
             tokens,
             audit,
+            tally,
+            done: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             state: Arc::new(Mutex::new(Some(state))),
         })
     }
@@ -139,8 +153,9 @@ impl Reloader {
         // What began is brought to its end, whoever waits for it.
         let done = tokio::spawn(async move {
             let begun = SystemTime::now();
+            let method = wanted.method();
             let done = own.reloaded(&who, wanted).await;
-            own.tell(&who, wanted, begun, &done);
+            own.tell(&who, method, begun, &done);
             done
         });
         done.await.unwrap_or_else(|_| {
@@ -156,8 +171,12 @@ impl Reloader {
         let Some(state) = held.as_mut() else {
             return Err(refused("reload.draining", "the server is shutting down".into()));
         };
-        let earlier = match wanted {
+        let given = match wanted {
             Wanted::File => None,
+            Wanted::Text(text) => {
+                accepts(&state.loaded.config)?;
+                Some(text)
+            }
             Wanted::Earlier(to) => Some(
                 state
                     .history
@@ -165,15 +184,7 @@ impl Reloader {
                     .map_err(|e| refused("reload.generation", e))?,
             ),
         };
-        let (args, text) = (self.args.clone(), earlier.clone());
-        let loaded = tokio::task::spawn_blocking(move || match text {
-            None => build::loaded(&args),
-            Some(text) => build::loaded_again(&args, &text),
-        });
-        let loaded = loaded
-            .await
-            .map_err(|e| refused("reload.internal", e.to_string()))?
-            .map_err(|e| refused("reload.invalid", e.to_string()))?;
+        let loaded = self.load(given.clone()).await?;
         let plan = self.plan(&state.loaded, &loaded)?;
         if plan.is_empty() {
             state.loaded = loaded;
@@ -190,7 +201,7 @@ impl Reloader {
             let Some(state) = held.as_mut() else { return Ok(()) };
             own.swap(state, loaded, sources, prepared)?;
             state.history.add(&state.loaded.text, &who);
-            if let Some((text, file)) = earlier.zip(own.args.config.as_deref()) {
+            if let Some((text, file)) = given.zip(own.args.config.as_deref()) {
                 put_back(file, &text);
             }
             Ok(())
@@ -201,13 +212,34 @@ impl Reloader {
         Ok(plan)
     }
 
-    fn plan(&self, old: &Loaded, new: &Loaded) -> Result<Plan, NotReloaded> {
-        let known = Known::of_catalog(&self.gateway.snapshot().catalog);
-        let side = |loaded| Side {
-            loaded,
-            known: known.clone(),
+    /// Reads and checks the file, or a text in its place.
+    async fn load(&self, given: Option<String>) -> Result<Loaded, NotReloaded> {
+        let args = self.args.clone();
+        let loaded = tokio::task::spawn_blocking(move || match given {
+            None => build::loaded(&args),
+            Some(text) => build::loaded_again(&args, &text),
+        });
+        loaded
+            .await
+            .map_err(|e| refused("reload.internal", e.to_string()))?
+            .map_err(|e| refused("reload.invalid", e.to_string()))
+    }
+
+    /// What would change.
+    async fn planned(&self, given: Option<String>) -> Result<Plan, NotReloaded> {
+        let held = self.state.lock().await;
+        let Some(state) = held.as_ref() else {
+            return Err(refused("reload.draining", "the server is shutting down".into()));
         };
-        let plan = Plan::of(&side(old), &side(new)).map_err(|e| refused("reload.invalid", e.to_string()))?;
+        if given.is_some() {
+            accepts(&state.loaded.config)?;
+        }
+        let loaded = self.load(given).await?;
+        self.compared(&state.loaded, &loaded)
+    }
+
+    fn plan(&self, old: &Loaded, new: &Loaded) -> Result<Plan, NotReloaded> {
+        let plan = self.compared(old, new)?;
         let fixed: Vec<String> = plan
             .refused()
             .map(|change| format!("{}: {} -> {}", change.path, change.from, change.to))
@@ -217,6 +249,15 @@ impl Reloader {
         }
         let message = format!("these settings need a restart: {}", fixed.join("; "));
         Err(refused("reload.restart", message))
+    }
+
+    fn compared(&self, old: &Loaded, new: &Loaded) -> Result<Plan, NotReloaded> {
+        let known = Known::of_catalog(&self.gateway.snapshot().catalog);
+        let side = |loaded| Side {
+            loaded,
+            known: known.clone(),
+        };
+        Plan::of(&side(old), &side(new)).map_err(|e| refused("reload.invalid", e.to_string()))
     }
 
     /// Starts the servers that are new or different, and waits until they are ready.
@@ -320,7 +361,9 @@ impl Reloader {
     }
 
     /// What came of it, in the log and in the audit log.
-    fn tell(&self, who: &str, wanted: Wanted, begun: SystemTime, done: &Result<Plan, NotReloaded>) {
+    fn tell(&self, who: &str, method: &'static str, begun: SystemTime, done: &Result<Plan, NotReloaded>) {
+        let counter = if done.is_ok() { &self.done } else { &self.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
         let (note, rule, outcome) = match done {
             Ok(plan) => {
                 let count = |what| plan.servers.iter().filter(|server| server.what == what).count();
@@ -350,10 +393,7 @@ impl Reloader {
         let record = Record {
             request_id: RequestId::next().to_bytes(),
             principal: Some(who),
-            method: Some(match wanted {
-                Wanted::File => "config.reload",
-                Wanted::Earlier(_) => "config.rollback",
-            }),
+            method: Some(method),
             decision: Some(if rule.is_none() {
                 Decision::Allow
             } else {
@@ -370,21 +410,63 @@ impl Reloader {
     }
 }
 
+impl Wanted {
+    /// What records call it.
+    fn method(&self) -> &'static str {
+        match self {
+            Self::File => "config.reload",
+            Self::Text(_) => "config.apply",
+            Self::Earlier(_) => "config.rollback",
+        }
+    }
+}
+
+/// Whether a configuration may be sent.
+fn accepts(config: &Config) -> Result<(), NotReloaded> {
+    if config.admin.as_ref().is_some_and(|admin| admin.accept_config) {
+        return Ok(());
+    }
+    let message = "this server takes no configuration that is sent to it: set admin.accept_config, or put the file in its place and reload";
+    Err(refused("reload.config", message.into()))
+}
+
 /// The admin API's way to it.
 pub(crate) struct ByAdmin(pub(crate) Arc<Reloader>);
 
 impl Reload for ByAdmin {
-    fn reload<'a>(&'a self, principal: &'a str) -> Reloading<'a> {
-        Box::pin(async move { self.0.reload(principal).await.map(|plan| plan.to_json()) })
+    fn reload<'a>(&'a self, principal: &'a str, wanted: ferromcp_admin::Wanted) -> Reloading<'a> {
+        Box::pin(async move {
+            let what = wanted.config.map_or(Wanted::File, Wanted::Text);
+            match wanted.watch {
+                None => self.0.carried_out(principal, what).await.map(|plan| told(&plan)),
+                Some(watch) => watch::watched(&self.0, principal, what, watch).await,
+            }
+        })
+    }
+
+    fn plan(&self, config: Option<String>) -> Reloading<'_> {
+        Box::pin(async move { self.0.planned(config).await.map(|plan| told(&plan)) })
+    }
+
+    fn counts(&self) -> Value {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        json!({ "done": read(&self.0.done), "refused": read(&self.0.refused) })
     }
 
     fn roll_back<'a>(&'a self, principal: &'a str, to: Option<u64>) -> Reloading<'a> {
-        Box::pin(async move { self.0.roll_back(principal, to).await.map(|plan| plan.to_json()) })
+        Box::pin(async move { self.0.roll_back(principal, to).await.map(|plan| told(&plan)) })
     }
 
     fn generations(&self) -> Reloading<'_> {
         Box::pin(async move { Ok(self.0.generations().await) })
     }
+}
+
+/// A plan for programs, with its text for people.
+fn told(plan: &Plan) -> Value {
+    let mut told = plan.to_json();
+    told["text"] = shown(plan).into();
+    told
 }
 
 fn refused(rule: &'static str, message: String) -> NotReloaded {

@@ -12,7 +12,7 @@ use ferromcp_audit::{Audit, AuditWriter};
 use ferromcp_config::{Config, JwtKeys, LogFormat};
 use ferromcp_core::{Access, Credential, Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
-use ferromcp_telemetry::{CallLog, LogSetup, Records};
+use ferromcp_telemetry::{CallLog, LogSetup, Records, Tally};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -49,7 +49,11 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
-    let grpc = if http { grpc::bind(&config)? } else { None };
+    let grpc = if http {
+        grpc::bind(&config, threads)?
+    } else {
+        Vec::new()
+    };
     let admin_socket = config.admin.as_ref().map(|admin| bind_admin(admin.listen));
     let admin_socket = admin_socket.transpose()?;
     let tls = if http { build::tls(&config)? } else { None };
@@ -68,6 +72,8 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     check_tenant(args, &access)?;
     let (recorded, audit) = build::audit(&config)?.unzip();
     records.audit.clone_from(&recorded);
+    let tally = Arc::new(Tally::default());
+    records.tally = Some(Arc::clone(&tally));
     records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
     let gateway = build::gateway(&config, access, records)?;
     let runtime = runtime(threads)?;
@@ -80,6 +86,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
             tenants: tenants.clone(),
             tokens: tokens.clone(),
             audit: recorded.clone(),
+            tally,
         },
     );
     let admin = admin_socket
@@ -96,10 +103,9 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         admin,
         reloader,
         tls,
-        grpc,
         stop: CancellationToken::new(),
     };
-    let served = server.run(listeners, args);
+    let served = server.run(listeners, grpc, args);
     match audit.map(AuditWriter::close) {
         Some(Err(e)) => {
             eprintln!("ferromcp: the audit log could not be closed: {e}");
@@ -144,12 +150,11 @@ struct Server {
     admin: Option<(TcpListener, Arc<Admin>)>,
     reloader: Arc<Reloader>,
     tls: Option<Arc<ServerTls>>,
-    grpc: Option<TcpListener>,
     stop: CancellationToken,
 }
 
 impl Server {
-    fn run(mut self, listeners: Vec<Listener>, args: &Serve) -> Result<(), Failure> {
+    fn run(mut self, listeners: Vec<Listener>, grpc: Vec<Listener>, args: &Serve) -> Result<(), Failure> {
         let signals = self.runtime.block_on(async { Signals::listen() })?;
         let endpoint = Arc::new(Endpoint::new(
             Arc::clone(&self.gateway),
@@ -158,7 +163,7 @@ impl Server {
         self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
         let admin = self.open_admin();
-        let grpc = self.open_grpc(&endpoint)?;
+        let grpc = self.open_grpc(grpc, &endpoint)?;
         let doors = self.open_http(listeners, &endpoint, drain)?;
         self.runtime.block_on(async { self.follow(args) })?;
         let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
@@ -167,8 +172,9 @@ impl Server {
             // It ends within its own bound; an error was told when it happened.
             let _ = self.runtime.block_on(admin);
         }
-        if let Some(grpc) = grpc {
-            let _ = self.runtime.block_on(grpc);
+        for thread in grpc {
+            // Each ends within its own bound.
+            let _ = thread.join();
         }
         // The doors wait for calls as long again: only for answers on their way, not for calls that had their time.
         let closed = drained && doors.is_none_or(Threads::join);

@@ -39,6 +39,15 @@ pub(crate) fn run(args: &Tenants) -> Result<(), Failure> {
 
 /// One request to the admin API; its answer is printed.
 pub(crate) fn exchange(api: &AdminApi, method: Method, path: &[&str], body: String) -> Result<(), Failure> {
+    let answer = asked(api, method, path, body)?;
+    print(&format!(
+        "{}\n",
+        serde_json::to_string_pretty(&answer).unwrap_or_default()
+    ))
+}
+
+/// One request to the admin API, and its answer.
+pub(crate) fn asked(api: &AdminApi, method: Method, path: &[&str], body: String) -> Result<Value, Failure> {
     let Some(key) = &api.admin_key else {
         return Err(Failure::Usage(
             "no key of the admin API: set FERROMCP_ADMIN_KEY (`ferromcp keys new --admin` makes one)".into(),
@@ -54,10 +63,7 @@ pub(crate) fn exchange(api: &AdminApi, method: Method, path: &[&str], body: Stri
         body.into(),
     ))?;
     if status.is_success() {
-        return print(&format!(
-            "{}\n",
-            serde_json::to_string_pretty(&answer).unwrap_or_default()
-        ));
+        return Ok(answer);
     }
     let mut text = remote::refusal(&url, status, &answer);
     for issue in answer["error"]["details"]["issues"]

@@ -1,5 +1,6 @@
 //! Call records on their way into the audit log.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use ferromcp_core::record::{Begun, CallStart, Ending};
 use ferromcp_core::{CallError, CallRecord, ErrorCode, Observer};
 
 use crate::call_log::CallLog;
+use crate::tally::Tally;
 
 /// What happens to the record of a call: a line in the log, an audit record, both, or nothing.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,8 @@ pub struct Records {
     pub audit: Option<Audit>,
     /// A durable audit record also before a call that may have effects.
     pub journal: bool,
+    /// How many there were.
+    pub tally: Option<Arc<Tally>>,
 }
 
 impl Observer for Records {
@@ -43,6 +47,9 @@ impl Observer for Records {
     }
 
     fn call_ended(&self, record: &CallRecord<'_>) {
+        if let Some(tally) = &self.tally {
+            tally.count(record.ending);
+        }
         if let Some(log) = &self.log {
             log.call_ended(record);
         }

@@ -9,7 +9,9 @@
 mod audit;
 mod call_log;
 mod logging;
+mod tally;
 
 pub use audit::Records;
 pub use call_log::{CallLog, CallLogWriter};
 pub use logging::{LogFormat, LogSetup, LogSetupError, init};
+pub use tally::{Counted, Tally};

@@ -1,5 +1,8 @@
 //! Commands that speak to the admin API.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 /// Where the admin API is, and what opens it.
@@ -98,13 +101,31 @@ pub(crate) enum TenantsCommand {
 The server reads the file that it was started with, checks it, starts what is new, and puts all of it in force at one moment. Calls
 that run finish under the old configuration. If anything is wrong with it, nothing changes. SIGHUP and `serve --watch` do the same.
 
+With FILE, the server takes that text in place of its file (`admin.accept_config` must allow it), with paths relative to its own, and writes it
+to its file once it is in force.
+
+With --watch and --rollback-on, the server counts calls for a while and takes the configuration back by itself if a larger part of them
+fails than may, and than did before. With fewer than 20 calls it stays.
+
 Examples:
   export FERROMCP_ADMIN_KEY=fmcpadmin_...        (made by `ferromcp keys new --admin`)
   ferromcp apply                                 the server with its admin API on 127.0.0.1:9090
-  ferromcp apply --admin http://10.0.0.7:9090
+  ferromcp apply new.yaml --watch 30s --rollback-on 5%
+  ferromcp apply --admin http://127.0.0.1:9191 --json
 
-The answer is what changed, as `ferromcp plan --json` says it. Exit code 0 if it is in force, 1 if the server refused.")]
+What changed is printed as `ferromcp plan` says it. Exit code 0 if it is in force, 1 if the server refused or took it back.")]
 pub(crate) struct Apply {
+    /// Take this file's text in place of the server's own file.
+    pub(crate) file: Option<PathBuf>,
+    /// Count calls for so long, at most 10 minutes, before the answer: `30s`, `2m`.
+    #[arg(long, value_name = "TIME", requires = "rollback_on", value_parser = humantime::parse_duration)]
+    pub(crate) watch: Option<Duration>,
+    /// Take it back if a larger part of calls fails: `5%`.
+    #[arg(long, value_name = "PERCENT", requires = "watch", value_parser = percent)]
+    pub(crate) rollback_on: Option<f64>,
+    /// Print what changed as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) api: AdminApi,
 }
@@ -126,4 +147,15 @@ pub(crate) struct Rollback {
     pub(crate) list: bool,
     #[command(flatten)]
     pub(crate) api: AdminApi,
+}
+
+/// `5%` as 0.05.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text
+        .strip_suffix('%')
+        .and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(percent) if (0.0..100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("it is a percentage of at least 0% and less than 100%, such as 5%".to_owned()),
+    }
 }

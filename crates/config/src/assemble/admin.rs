@@ -22,10 +22,16 @@ pub(super) fn admin(mut fields: Fields, tenants: &[Tenant], problems: &mut Probl
             );
         }
     }
+    let accept_config = fields.flag("accept_config", false);
     let listen = listen(&mut fields, problems);
     let keys = keys(&mut fields, tenants, problems);
     let store = fields.text("store").and_then(Text::into_path)?;
-    Some(Admin { listen, keys, store })
+    Some(Admin {
+        accept_config,
+        listen,
+        keys,
+        store,
+    })
 }
 
 fn listen(fields: &mut Fields, problems: &mut Problems) -> SocketAddr {

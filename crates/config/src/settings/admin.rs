@@ -8,6 +8,13 @@ use crate::text::Form;
 pub(super) static ADMIN: Object = Object {
     fields: &[
         field(
+            "accept_config",
+            Kind::Bool,
+            Value("false"),
+            "Take configurations that are sent to it (`ferromcp plan FILE`, `ferromcp apply FILE`). Whoever holds a key of it can then start \
+             programs on this machine as this server, and read what it may read.",
+        ),
+        field(
             "listen",
             text(Form::Listen),
             Value("127.0.0.1:9090"),
