@@ -166,8 +166,10 @@ impl Redactor {
             return Ok(Redacted { text: None, counts });
         }
         out.extend_from_slice(&text.as_bytes()[copied..]);
+        // Spans end between characters. If one did not, nothing would be passed on, rather than something else.
+        let text = String::from_utf8(out).map_err(|e| Violation::utf8(e.utf8_error().valid_up_to()))?;
         Ok(Redacted {
-            text: Some(String::from_utf8(out).unwrap_or_default()),
+            text: Some(text),
             counts,
         })
     }

@@ -127,17 +127,19 @@ impl Find<'_, '_> {
             return;
         }
         const LABEL_BYTES: usize = 40;
+        // ASCII only: the bound must not cut a character in two.
+        let named = |byte: u8| byte != b'-' && byte.is_ascii();
         let mut from = 0;
         while let Some(step) = memmem::find(&self.text[from..], b"-----BEGIN ") {
             let start = from + step;
             from = start + 11;
-            let label = run(self.text, from, LABEL_BYTES, |byte| byte != b'-');
+            let label = run(self.text, from, LABEL_BYTES, named);
             if !self.text[from..label].ends_with(b"PRIVATE KEY") {
                 continue;
             }
             let end = match memmem::find(&self.text[label..], b"-----END ") {
                 Some(step) => {
-                    let label = run(self.text, label + step + 9, LABEL_BYTES, |byte| byte != b'-');
+                    let label = run(self.text, label + step + 9, LABEL_BYTES, named);
                     run(self.text, label, 5, |byte| byte == b'-')
                 }
                 None => self.text.len(),

@@ -62,6 +62,22 @@ fn personal_data_goes() {
     becomes("ssn 536-22-1234", "ssn [redacted:ssn]");
 }
 
+/// The name in the line that ends a key is bounded; the bound must not cut a character in two.
+#[test]
+fn characters_of_several_bytes_around_a_private_key_stay_whole() {
+    for filler in 30..45 {
+        let name = "a".repeat(filler);
+        let end = format!("-----BEGIN PRIVATE KEY-----x-----END {name}éé");
+        let found = redact(&[Sensitive::PrivateKey], &end);
+        assert!(
+            found.0.starts_with("[redacted:private-key]") && found.0.ends_with("éé"),
+            "{found:?}"
+        );
+        let begin = format!("-----BEGIN {name}éPRIVATE KEY-----x");
+        assert_eq!(redact(&[Sensitive::PrivateKey], &begin), (begin.clone(), 0));
+    }
+}
+
 #[test]
 fn what_only_looks_alike_stays() {
     for value in [
