@@ -174,6 +174,43 @@ fn no_door_takes_calls_while_another_one_drains() {
     slow.assert_no_child();
 }
 
+/// While calls run to their end: not ready any more, and whoever comes is sent elsewhere, with a time to come back.
+#[test]
+fn readiness_goes_first_and_newcomers_are_told_when_to_retry() {
+    let slow = Slow::with_drain("60s");
+    let mut served = slow.served();
+    let door = served.door.clone();
+    let running = call(&door, 2.0);
+    in_flight(&door);
+    served.process.signal(Signal::TERM);
+    served
+        .process
+        .stderr
+        .wait(|line| line.contains("stopping").then_some(()));
+    assert_eq!(door.get("/readyz").status, 503);
+    assert_eq!(door.get("/healthz").status, 200);
+    let json = ("Content-Type", "application/json");
+    let late = json!({ "tool": "echo", "arguments": { "msg": "late" } }).to_string();
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": crate::support::LEGACY, "capabilities": {}, "clientInfo": { "name": "raw", "version": "1" },
+    } });
+    let accept = ("Accept", "application/json, text/event-stream");
+    for answer in [
+        door.request("POST", "/v1/tools/call", &[json], &late),
+        door.request("POST", "/mcp", &[json, accept], &hello.to_string()),
+    ] {
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some("1")),
+            "{answer:?}"
+        );
+        assert!(answer.body.contains("admit.draining"), "{answer:?}");
+    }
+    assert_eq!(running.join().unwrap()["success"], true);
+    assert_eq!(served.process.exit_code(PATIENCE), 0);
+    slow.assert_no_child();
+}
+
 /// Whatever becomes of a call on this connection, it does not run.
 fn assert_refused(mut connection: std::net::TcpStream) {
     use std::io::{Read, Write};

@@ -12,7 +12,7 @@ use ferromcp_audit::{Audit, AuditWriter};
 use ferromcp_config::{Config, JwtKeys, LogFormat};
 use ferromcp_core::{Access, Credential, Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
-use ferromcp_telemetry::{CallLog, LogSetup, Records, Tally};
+use ferromcp_telemetry::{CallLog, CallLogWriter, LogSetup, Records, Tally};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -58,14 +58,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let admin_socket = admin_socket.transpose()?;
     let tls = if http { build::tls(&config)? } else { None };
     let mut records = Records::default();
-    let _call_log = if config.log.calls {
-        let (log, writer) =
-            CallLog::start(std::io::stderr()).map_err(|e| Failure::other("cannot start the call log", e))?;
-        records.log = Some(log);
-        Some(writer)
-    } else {
-        None
-    };
+    let _call_log = call_log(&config, &mut records)?;
     let tokens = build::tokens_of(&config)?;
     let tenants = build::tenants(&config, tokens.clone())?;
     let access = build::access(&config, tokens.clone(), tenants.as_deref())?;
@@ -113,6 +106,17 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         }
         _ => served,
     }
+}
+
+/// A line in the log for every call, unless that is off.
+fn call_log(config: &Config, records: &mut Records) -> Result<Option<CallLogWriter>, Failure> {
+    if !config.log.calls {
+        return Ok(None);
+    }
+    let (log, writer) =
+        CallLog::start(std::io::stderr()).map_err(|e| Failure::other("cannot start the call log", e))?;
+    records.log = Some(log);
+    Ok(Some(writer))
 }
 
 fn admin(

@@ -1,6 +1,7 @@
 //! `initialize` (2025-11-25 basic/lifecycle): who the client is, and which legacy revision is spoken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferromcp_core::Snapshot;
 use ferromcp_protocol::json::{self, Object};
@@ -23,6 +24,18 @@ pub(crate) fn http(endpoint: &Endpoint, incoming: &Incoming<'_>, request: &Reque
         Ok(view) => view,
         Err(error) => return Answer::turned_away(Some(request.id), &error),
     };
+    // A session that is opened now would soon be lost: another instance takes it.
+    if endpoint.gateway.is_draining() {
+        let error = RpcError::new(
+            code::UNAVAILABLE,
+            "the server is shutting down; retry on another instance",
+        )
+        .with_data("{\"code\":\"unavailable\",\"rule\":\"admit.draining\",\"retry_after_ms\":1000}");
+        return Answer {
+            retry_after: Some(Duration::from_secs(1)),
+            ..Answer::error(Some(request.id), &error, 503)
+        };
+    }
     let Some(session) = Session::http(view.principal().clone()) else {
         let error = RpcError::new(
             code::INTERNAL_ERROR,
