@@ -179,7 +179,8 @@ fn find_node(directory: &Path) -> Result<PathBuf, String> {
     )
 }
 
-fn install_python(requirements: &Path, venv: &Path) -> Outcome {
+/// An environment with exactly what `requirements` lists.
+pub(crate) fn install_python(requirements: &Path, venv: &Path) -> Outcome {
     let wanted = read(requirements)?;
     let stamp = venv.join("installed");
     if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {

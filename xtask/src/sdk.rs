@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::peers;
 use crate::process::{capture, run};
 use crate::report::Suite;
 use crate::workspace;
@@ -17,12 +18,44 @@ pub(crate) fn typescript() -> Result<Suite, String> {
         .args(["ci", "--no-audit", "--no-fund", "--silent"])
         .current_dir(&directory))?;
     let mut command = Command::new("npm");
-    command.args(["test", "--silent"]).current_dir(&directory).env(
+    command.args(["test", "--silent"]).current_dir(&directory);
+    test("TypeScript SDK", command, tap, started)
+}
+
+/// Checks the types and the wheel of `ferromcp` for Python and runs its tests, with the packages that it pins.
+pub(crate) fn python() -> Result<Suite, String> {
+    let directory = workspace::root().join("sdk/python");
+    let started = Instant::now();
+    let venv = workspace::root().join(".peers/sdk-python");
+    peers::install_python(&directory.join("requirements.txt"), &venv)?;
+    let mut command = Command::new(venv.join("bin/python"));
+    command
+        .args([
+            "-m",
+            "pytest",
+            "-q",
+            "--tb=short",
+            "--color=no",
+            "-rpPfE",
+            "--show-capture=no",
+        ])
+        .current_dir(&directory)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    test("Python SDK", command, pytest, started)
+}
+
+fn test(
+    name: &str,
+    mut command: Command,
+    count: fn(&mut Suite, &str),
+    started: Instant,
+) -> Result<Suite, String> {
+    command.env(
         "FERROMCP_BIN",
         workspace::target_directory()?.join("debug/ferromcp"),
     );
     let finished = capture(&mut command, LIMIT, false)?;
-    let mut suite = Suite::new("TypeScript SDK");
+    let mut suite = Suite::new(name);
     for line in &finished.lines {
         count(&mut suite, &line.text);
     }
@@ -34,11 +67,26 @@ pub(crate) fn typescript() -> Result<Suite, String> {
 }
 
 /// A line of the Test Anything Protocol.
-fn count(suite: &mut Suite, line: &str) {
+fn tap(suite: &mut Suite, line: &str) {
     if let Some(name) = line.strip_prefix("not ok ") {
         suite.fail(name, "npm test in sdk/typescript shows more");
     } else if line.starts_with("ok ") {
         suite.passed += 1;
+    }
+}
+
+/// A line of pytest's summary.
+fn pytest(suite: &mut Suite, line: &str) {
+    let Some((kind, name)) = line.split_once(' ') else {
+        return;
+    };
+    if !name.starts_with("tests/") {
+        return;
+    }
+    match kind {
+        "PASSED" => suite.passed += 1,
+        "FAILED" | "ERROR" => suite.fail(name, "pytest in sdk/python shows more"),
+        _ => {}
     }
 }
 
@@ -57,9 +105,25 @@ mod tests {
             "# ok",
             "1..2",
         ] {
-            count(&mut suite, line);
+            tap(&mut suite, line);
         }
         assert_eq!((suite.passed, suite.failures.len()), (1, 1));
         assert_eq!(suite.failures[0].name, "2 - b");
+    }
+
+    #[test]
+    fn the_summary_of_pytest_is_counted_and_nothing_else() {
+        let mut suite = Suite::new("");
+        for line in [
+            "....F [100%]",
+            "PASSED tests/test_a.py::one",
+            "FAILED tests/test_a.py::two - AssertionError",
+            "ERROR tests/test_b.py",
+            "PASSED by a test's own print",
+            "1 failed, 1 passed",
+        ] {
+            pytest(&mut suite, line);
+        }
+        assert_eq!((suite.passed, suite.failures.len()), (1, 2));
     }
 }

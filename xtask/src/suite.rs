@@ -36,6 +36,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     if !quick {
         suites.push(doctests()?);
         suites.push(sdk::typescript()?);
+        suites.push(sdk::python()?);
         suites.extend(peers::suites(&tools, None)?);
         suites.extend(conformance::everything(&tools)?);
     }
