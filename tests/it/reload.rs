@@ -1,8 +1,9 @@
 //! The configuration changes while the server runs: all of it or nothing, and no call notices.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -347,6 +348,20 @@ fn held(pid: u32) -> (usize, usize, usize) {
     (files, number("Threads:"), number("VmRSS:") >> 10)
 }
 
+/// Says that it is over.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn p99(mut all: Vec<Duration>) -> Duration {
+    all.sort_unstable();
+    all[all.len() * 99 / 100]
+}
+
 /// Every kind of caller, all the time, while the configuration changes over and over: `FERROMCP_RELOADS` times, by default 20.
 #[test]
 fn no_call_fails_while_the_configuration_changes() {
@@ -399,12 +414,25 @@ fn no_call_fails_while_the_configuration_changes() {
         assert!(answer.to_string().contains(expected), "{what}: {answer}");
     };
     let said = "This is a simple text response";
+    // Latencies of calls of a server that stays: before the first reload, and from then on.
+    let latencies: [Mutex<Vec<Duration>>; 2] = Default::default();
+    let changing = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // Also when something below fails.
+        let _end = OnDrop(&over);
         for tool in ["a__test_simple_text", "b__test_simple_text"] {
             let (door, over, check) = (&door, &over, &check);
+            let (latencies, changing) = (&latencies, &changing);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
+                    let (phase, begun) = (changing.load(Ordering::Relaxed), Instant::now());
                     check(tool, &door.rest(tool, &json!({})).json(), said);
+                    if tool.starts_with("a__") {
+                        latencies[usize::from(phase)]
+                            .lock()
+                            .unwrap()
+                            .push(begun.elapsed());
+                    }
                     let params = json!({ "name": tool, "arguments": {} });
                     check(tool, &door.modern("tools/call", params), said);
                 }
@@ -423,6 +451,10 @@ fn no_call_fails_while_the_configuration_changes() {
                 check("stdio", &session.legacy("tools/call", params), "over a pipe");
             }
         });
+        eventually("there is something to compare with", || {
+            (latencies[0].lock().unwrap().len() >= 500).then_some(())
+        });
+        changing.store(true, Ordering::Relaxed);
         for round in 1..=rounds {
             if round % 5 == 0 {
                 rig.write(&json!({ "listen": 7 }));
@@ -441,9 +473,11 @@ fn no_call_fails_while_the_configuration_changes() {
         after.0 <= before.0 + 12 && after.1 <= before.1 + 8 && after.2 <= before.2 + 32,
         "files, threads, MiB: {before:?}, {after:?}"
     );
+    let [still, changed] = latencies.map(|all| p99(all.into_inner().unwrap()));
     eprintln!(
-        "{} calls, {rounds} reloads; files, threads, MiB: {before:?}, {after:?}",
-        calls.load(Ordering::Relaxed)
+        "{} calls, {rounds} reloads; files, threads, MiB: {before:?}, {after:?}; p99 {still:?} before, {changed:?} during: {:.2}",
+        calls.load(Ordering::Relaxed),
+        changed.as_secs_f64() / still.as_secs_f64()
     );
     session.process.close_input();
     assert_eq!(session.process.exit_code(Duration::from_secs(60)), 0);
