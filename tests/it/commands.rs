@@ -294,3 +294,45 @@ fn a_plan_says_what_tenants_gain_and_lose_and_what_needs_a_restart() {
     assert_eq!(told.code, 2, "{told:?}");
     assert!(told.stderr.contains("new.yaml:1:1"), "{told:?}");
 }
+
+/// Bash itself completes with the script, and every command that `--help` lists has a manual page.
+#[test]
+fn shells_complete_and_manuals_are_whole() {
+    for shell in ["zsh", "fish", "powershell", "elvish"] {
+        let script = finish(ferromcp(["completions", shell]), "");
+        assert_eq!(script.code, 0, "{script:?}");
+        assert!(
+            script.stdout.contains("rollback") && !script.stdout.contains("__watchdog"),
+            "{shell}"
+        );
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let script = finish(ferromcp(["completions", "bash"]), "").stdout;
+    std::fs::write(directory.path().join("ferromcp.bash"), script).unwrap();
+    let complete = "source ./ferromcp.bash; COMP_WORDS=(ferromcp roll); COMP_CWORD=1; _ferromcp ferromcp roll ferromcp; echo \"${COMPREPLY[@]}\"";
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "-c", complete])
+        .current_dir(directory.path());
+    assert_eq!(finish(bash, "").stdout, "rollback");
+
+    let pages = directory.path().join("man1");
+    let mut man = ferromcp(["man", "--dir"]);
+    man.arg(&pages);
+    assert_eq!(finish(man, "").code, 0);
+    let help = finish(ferromcp(["--help"]), "").stdout;
+    let (_, commands) = help.split_once("Commands:\n").expect("commands");
+    let commands = commands.split("\n\n").next().unwrap().lines();
+    let names: Vec<&str> = commands
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names.iter().filter(|name| **name != "help") {
+        let page = std::fs::read_to_string(pages.join(format!("ferromcp-{name}.1"))).expect(name);
+        assert!(page.contains(".SH SYNOPSIS"), "{name}");
+    }
+    assert!(finish(ferromcp(["man"]), "").stdout.contains(".TH ferromcp 1"));
+    let mut wrong = ferromcp(["man", "--dir"]);
+    wrong.arg(directory.path().join("ferromcp.bash"));
+    let wrong = finish(wrong, "");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+}

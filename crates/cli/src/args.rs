@@ -64,6 +64,10 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema,
+    /// Print a script that completes commands and options in a shell.
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands to a directory.
+    Man(Man),
     /// Turn an MCP host's `mcpServers` JSON into a ferromcp.yaml on standard output.
     Import(Import),
     /// Kill, freeze and break servers and the gateway itself under load, and check what must hold.
@@ -472,6 +476,28 @@ pub(crate) struct Plan {
     /// Print the plan as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ferromcp completions bash > ~/.local/share/bash-completion/completions/ferromcp
+  ferromcp completions zsh > ~/.zfunc/_ferromcp                (with ~/.zfunc in fpath)
+  ferromcp completions fish > ~/.config/fish/completions/ferromcp.fish")]
+pub(crate) struct Completions {
+    /// For which shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ferromcp man | man -l -
+  ferromcp man --dir ~/.local/share/man/man1")]
+pub(crate) struct Man {
+    /// Write a page for each command here; the directory is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

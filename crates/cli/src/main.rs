@@ -25,6 +25,7 @@ mod pins;
 mod plan;
 mod reload;
 mod serve;
+mod shell;
 mod tenants;
 mod why;
 
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Command::Check(args) => files::check(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Schema => files::schema(),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Import(args) => files::import(&args),
         Command::Faults(args) => faults::run(&args),
         Command::FaultServer(args) => {
