@@ -10,6 +10,7 @@ mod disk;
 mod endings;
 mod faults;
 mod grpc;
+mod grpc_servers;
 mod guesses;
 mod journal;
 mod lock;

@@ -124,6 +124,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("tasks.max", "crates/ferromcp/tests/facade/tasks.rs", ""),
     // Of the place in a request that an argument has, which only HTTP APIs know.
     ("openapi.arguments", "tests/it/openapi.rs", ""),
+    // Of messages of gRPC servers, which schemas describe nearly.
+    ("grpc.arguments", "tests/it/grpc_servers.rs", ""),
     // Of tasks at an upstream server, whoever asked for them.
     ("limit.tasks", "crates/upstream/tests/it/tasks.rs", ""),
 ];

@@ -224,6 +224,9 @@ pub(crate) fn upstream(
         ferromcp_config::Transport::OpenApi(api) => {
             TransportSpec::Service(Arc::new(http::openapi(&server.id, api)))
         }
+        ferromcp_config::Transport::Grpc(grpc) => {
+            TransportSpec::Service(Arc::new(http::grpc(&server.id, grpc)))
+        }
     };
     let filter = server.tools.clone();
     UpstreamSpec {

@@ -45,11 +45,11 @@ pub use import::{Imported, Note, import};
 pub use load::Loaded;
 pub use model::{
     AccessList, ActsFor, Admin, Anonymous, AssertionSource, Audit, AuditLog, AuditOtlp, Auth, Builtin,
-    ByteRate, Command, Config, DocumentSource, Effect, Endpoint, Era, Files, Identity, Jwt, JwtAlgorithm,
-    JwtKeys, Keep, KeyHash, Limits, Listen, Lock, Log, LogFormat, LogLevel, OAuth, OAuthMethod, OnError,
-    OnFull, OnUnlocked, OpenApi, OutputRedaction, Override, PatternAction, PatternExemption, Patterns,
-    PoolSettings, Quotas, Rate, ResourceLimits, Sessions, Sharing, SignKey, Supervisor, Tenant, Tls,
-    ToolFilter, Transport, Upstream, UpstreamTls, Validation,
+    ByteRate, Command, Config, DocumentSource, Effect, Endpoint, Era, Files, Grpc, Identity, Jwt,
+    JwtAlgorithm, JwtKeys, Keep, KeyHash, Limits, Listen, Lock, Log, LogFormat, LogLevel, OAuth, OAuthMethod,
+    OnError, OnFull, OnUnlocked, OpenApi, OutputRedaction, Override, PatternAction, PatternExemption,
+    Patterns, PoolSettings, Quotas, Rate, ResourceLimits, Sessions, Sharing, SignKey, Supervisor, Tenant,
+    Tls, ToolFilter, Transport, Upstream, UpstreamTls, Validation,
 };
 pub use problem::{ConfigError, Problem};
 pub use reference::reference_markdown;

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 pub use admin::Admin;
 pub use audit::{Audit, AuditLog, AuditOtlp, Keep, OnError, OnFull, SignKey};
 pub use limits::{ByteRate, Limits, Quotas, Rate};
-pub use openapi::{DocumentSource, OpenApi};
+pub use openapi::{DocumentSource, Grpc, OpenApi};
 pub use patterns::{OutputRedaction, PatternAction, PatternExemption, Patterns};
 pub use tenants::{AccessList, ActsFor, Anonymous, Auth, Jwt, JwtAlgorithm, JwtKeys, KeyHash, Tenant};
 pub use tls::Tls;
@@ -173,6 +173,8 @@ pub enum Transport {
     Http(Endpoint),
     /// An HTTP API that a document describes.
     OpenApi(Box<OpenApi>),
+    /// A gRPC server.
+    Grpc(Box<Grpc>),
 }
 
 /// A program to start.
@@ -479,6 +481,7 @@ impl std::fmt::Debug for Transport {
             Self::Stdio(command) => command.fmt(f),
             Self::Http(endpoint) => endpoint.fmt(f),
             Self::OpenApi(api) => api.fmt(f),
+            Self::Grpc(server) => server.fmt(f),
         }
     }
 }

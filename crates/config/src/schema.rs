@@ -66,9 +66,18 @@ fn object(object: &'static Object) -> Json {
         schema.with(
             "oneOf",
             Json::List(vec![
-                transport("command", &["url", "openapi", "headers", "base_url"]),
-                transport("url", &["command", "openapi", "args", "env", "cwd", "base_url"]),
-                transport("openapi", &["command", "url", "args", "env", "cwd"]),
+                transport("command", &["url", "openapi", "grpc", "headers", "base_url"]),
+                transport(
+                    "url",
+                    &["command", "openapi", "grpc", "args", "env", "cwd", "base_url"],
+                ),
+                transport("openapi", &["command", "url", "grpc", "args", "env", "cwd"]),
+                transport(
+                    "grpc",
+                    &[
+                        "command", "url", "openapi", "args", "env", "cwd", "base_url", "auth",
+                    ],
+                ),
             ]),
         )
     } else {
@@ -76,7 +85,7 @@ fn object(object: &'static Object) -> Json {
     }
 }
 
-/// A server has either the keys of a program, or those of a URL, or those of an HTTP API.
+/// A server has either the keys of a program, or those of a URL, or those of an HTTP API or a gRPC server.
 fn transport(required: &str, excluded: &[&str]) -> Json {
     let any = excluded
         .iter()

@@ -88,7 +88,7 @@ pub(crate) static ROOT: Object = Object {
             },
             Words("no upstream servers"),
             "Upstream servers by id: MCP servers as programs to start (`command`) or URLs to call (`url`), whose fields are those of the \
-             `mcpServers` block of MCP hosts, and HTTP APIs (`openapi`).",
+             `mcpServers` block of MCP hosts, HTTP APIs (`openapi`), and gRPC servers (`grpc`).",
         ),
         field("builtin", Kind::Object(&BUILTIN), Group, "The built-in tools."),
         field(

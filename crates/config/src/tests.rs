@@ -153,7 +153,10 @@ fn needs(path: &[&str]) -> Vec<(Vec<&'static str>, &'static str)> {
             needs
         }
         ["servers", _, "headers"] => vec![(vec!["servers", "id", "url"], "\"http://localhost\"")],
-        ["servers", _, "command" | "url" | "openapi"] => vec![],
+        ["servers", _, "command" | "url" | "openapi" | "grpc"] => vec![],
+        ["servers", _, "descriptors" | "services"] => {
+            vec![(vec!["servers", "id", "grpc"], "\"http://localhost\"")]
+        }
         ["servers", _, "pool", "idle"] => vec![
             (vec!["servers", "id", "command"], "base"),
             (vec!["servers", "id", "pool", "max"], "9"),

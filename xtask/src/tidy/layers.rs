@@ -104,6 +104,11 @@ const LAYERS: &[Layer] = &[
         must_not_know: ADAPTER,
     },
     Layer {
+        package: "ferromcp-upstream-grpc",
+        may_use: &["core", "protocol", "upstream"],
+        must_not_know: &["clap", "hyper", "hyper-util", "saphyr"],
+    },
+    Layer {
         package: "ferromcp-upstream-openapi",
         may_use: &["core", "protocol", "upstream"],
         must_not_know: &["clap", "hyper", "hyper-util"],

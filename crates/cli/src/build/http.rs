@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ferromcp_config::{
-    AssertionSource, DocumentSource, Endpoint, OAuth, OAuthMethod, OpenApi as Api, Secret as Text,
-    UpstreamTls,
+    AssertionSource, DocumentSource, Endpoint, Grpc as GrpcServer, OAuth, OAuthMethod, OpenApi as Api,
+    Secret as Text, UpstreamTls,
 };
 use ferromcp_upstream::auth::{Assertion, AuthMethod, ClientKey, Grant, OAuthSpec, Secret};
 use ferromcp_upstream::transport::http::{HttpKind, HttpSpec, TlsSpec};
+use ferromcp_upstream_grpc::{Grpc, GrpcSpec};
 use ferromcp_upstream_openapi::{OpenApi, OpenApiSpec, Source};
 
 /// Longest file with a signed statement, in bytes.
@@ -37,6 +38,16 @@ pub(crate) fn openapi(name: &str, api: &Api) -> OpenApi {
             &api.tls,
             api.oauth.as_deref(),
         ),
+    })
+}
+
+/// A gRPC server.
+pub(crate) fn grpc(name: &str, server: &GrpcServer) -> Grpc {
+    let http = HttpSpec::new(name, server.url.as_str());
+    Grpc::new(GrpcSpec {
+        http: reached(http, &server.headers, &server.tls, None),
+        descriptors: server.descriptors.clone(),
+        services: server.services.clone(),
     })
 }
 

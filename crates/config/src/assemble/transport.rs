@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{no_effect, upstream_http, workers};
 use crate::fields::{Checked, Fields, Text, Value};
-use crate::model::{Command, DocumentSource, Endpoint, OpenApi, Transport, UpstreamTls};
+use crate::model::{Command, DocumentSource, Endpoint, Grpc, OpenApi, Transport, UpstreamTls};
 use crate::problem::{Problem, Problems, quote};
 use crate::secret::Secret;
 use crate::source::Span;
@@ -18,7 +18,7 @@ struct Kind {
     keys: &'static [&'static str],
 }
 
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind {
         key: "command",
         keys: &["args", "env", "cwd", "limits", "era", "pool", "prompts"],
@@ -31,9 +31,13 @@ const KINDS: [Kind; 3] = [
         key: "openapi",
         keys: &["base_url", "headers", "tls", "auth"],
     },
+    Kind {
+        key: "grpc",
+        keys: &["descriptors", "services", "headers", "tls"],
+    },
 ];
-const EXPECTED: &str =
-    "`command` for a program to start, `url` for a running MCP server, or `openapi` for an HTTP API";
+const EXPECTED: &str = "`command` for a program to start, `url` for a running MCP server, `openapi` for an HTTP API, or `grpc` \
+                        for a gRPC server";
 
 pub(super) fn transport(fields: &mut Fields, span: &Span, problems: &mut Problems) -> Option<Transport> {
     let word = fields
@@ -47,7 +51,7 @@ pub(super) fn transport(fields: &mut Fields, span: &Span, problems: &mut Problem
     let kind = match given.as_slice() {
         [(kind, _)] => *kind,
         [] => {
-            let keys = "neither `command` nor `url` nor `openapi`";
+            let keys = "neither `command` nor `url`, `openapi` or `grpc`";
             let text = format!("the server has {keys}");
             problems.push(Problem::new(span.clone(), &fields.path, text).expected(EXPECTED));
             return None;
@@ -106,7 +110,8 @@ pub(super) fn transport(fields: &mut Fields, span: &Span, problems: &mut Problem
             let sse = word.is_some_and(|(word, _)| word == "sse");
             http_transport(fields, sse, problems)
         }
-        _ => openapi_transport(fields, problems),
+        "openapi" => openapi_transport(fields, problems),
+        _ => grpc_transport(fields, problems),
     }
 }
 
@@ -196,6 +201,36 @@ fn openapi_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Tra
         headers,
         tls: tls.unwrap_or_default(),
         oauth: oauth.map(Box::new),
+    })))
+}
+
+fn grpc_transport(fields: &mut Fields, problems: &mut Problems) -> Option<Transport> {
+    let span = fields.span("grpc");
+    let url = fields.text("grpc").and_then(url_of);
+    if let (Some(url), Some(span)) = (&url, span)
+        && (url.path() != "/" || url.query().is_some())
+    {
+        problems.push(
+            Problem::new(
+                span,
+                "grpc",
+                "the URL has a path or a query, which gRPC does not have",
+            )
+            .inside(&fields.path)
+            .expected("scheme, host and port only, as in https://orders.example.com:8443"),
+        );
+    }
+    let https = url.as_ref().is_none_or(|url| url.scheme() == "https");
+    let headers = headers(fields, problems);
+    let tls = fields
+        .object("tls")
+        .map(|tls| upstream_http::tls(tls, https, problems));
+    Some(Transport::Grpc(Box::new(Grpc {
+        url: url?,
+        descriptors: fields.text("descriptors").and_then(Text::into_path),
+        services: fields.strings("services").unwrap_or_default(),
+        headers,
+        tls: tls.unwrap_or_default(),
     })))
 }
 

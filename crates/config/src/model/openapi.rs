@@ -1,4 +1,4 @@
-//! HTTP APIs that a document describes.
+//! Servers that do not speak MCP: HTTP APIs that a document describes, and gRPC servers.
 
 use std::path::PathBuf;
 
@@ -60,4 +60,19 @@ impl std::fmt::Debug for DocumentSource {
                 .finish(),
         }
     }
+}
+
+/// A gRPC server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grpc {
+    /// Scheme, host and port.
+    pub url: Url,
+    /// A file of descriptors that existed when the configuration was read; the server is asked if `None`.
+    pub descriptors: Option<PathBuf>,
+    /// Full names of the services to offer; all if empty.
+    pub services: Vec<String>,
+    /// Metadata of every call; names are valid and unique without regard to case, values are visible ASCII.
+    pub headers: Vec<(String, Secret)>,
+    /// Certificates.
+    pub tls: UpstreamTls,
 }

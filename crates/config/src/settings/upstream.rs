@@ -1,6 +1,6 @@
 //! `servers.ID`.
 
-use super::{HOUR, MS, catalog, duration, field, text, upstream_http, word, workers};
+use super::{HOUR, MS, catalog, duration, field, text, texts, upstream_http, word, workers};
 use crate::spec::Absent::{Group, Value, Words};
 use crate::spec::{Kind, Object};
 use crate::text::{Form, KeyForm};
@@ -17,7 +17,7 @@ pub(crate) static UPSTREAM: Object = Object {
         field(
             "command",
             text(Form::Command),
-            Words("required, or `url`, or `openapi`"),
+            Words("required, or `url`, `openapi` or `grpc`"),
             "Program to start: a name looked up in `PATH`, or a path, relative to the config file if it has a separator. No \
              shell is involved.",
         ),
@@ -51,13 +51,13 @@ pub(crate) static UPSTREAM: Object = Object {
         field(
             "url",
             text(Form::Url),
-            Words("required, or `command`, or `openapi`"),
+            Words("required, or `command`, `openapi` or `grpc`"),
             "Endpoint of a running server: Streamable HTTP, or the event stream of HTTP+SSE.",
         ),
         field(
             "openapi",
             text(Form::Document),
-            Words("required, or `command`, or `url`"),
+            Words("required, or `command`, `url` or `grpc`"),
             "OpenAPI document (3.0 or 3.1, JSON or YAML) of an HTTP API, as a file (looked at every two seconds) or a URL (read \
              again every five minutes). Its operations are the server's tools; see docs/upstreams.md.",
         ),
@@ -68,6 +68,25 @@ pub(crate) static UPSTREAM: Object = Object {
             "Where the operations of `openapi` are called. Its query goes with every request.",
         ),
         field(
+            "grpc",
+            text(Form::Url),
+            Words("required, or `command`, `url` or `openapi`"),
+            "A gRPC server, as in https://HOST:PORT (http:// is HTTP/2 without TLS). Its methods are the server's tools; see \
+             docs/upstreams.md.",
+        ),
+        field(
+            "descriptors",
+            text(Form::File),
+            Words("the server is asked: gRPC reflection, every five minutes"),
+            "Set of descriptors of `grpc`, as `protoc --include_imports --descriptor_set_out` writes it; looked at every two seconds.",
+        ),
+        field(
+            "services",
+            texts(&Kind::Text(Form::Line { max: 256 }), false, 256),
+            Words("all but those of gRPC itself"),
+            "Full names of the services of `grpc` that are offered.",
+        ),
+        field(
             "headers",
             Kind::Table {
                 key: KeyForm::Header,
@@ -75,13 +94,13 @@ pub(crate) static UPSTREAM: Object = Object {
                 max: 128,
             },
             Value("{}"),
-            "HTTP headers sent with every request to `url`, or of the operations of `openapi`.",
+            "HTTP headers sent with every request to `url`, of the operations of `openapi`, or as metadata to `grpc`.",
         ),
         field(
             "tls",
             Kind::Object(&upstream_http::TLS),
             Group,
-            "Certificates for `url` or `openapi`.",
+            "Certificates for `url`, `openapi` or `grpc`.",
         ),
         field(
             "auth",
@@ -105,7 +124,7 @@ pub(crate) static UPSTREAM: Object = Object {
             "start_timeout",
             duration(100 * MS, HOUR),
             Words("`supervisor.start_timeout`"),
-            "Time from the start until the server must have answered `initialize`, or `openapi` must have been read.",
+            "Time from the start until the server must have answered `initialize`, or `openapi` or the descriptors of `grpc` must have been read.",
         ),
         field(
             "prefix",

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -28,12 +28,15 @@ use spec::{check_headers, check_url};
 mod connect;
 mod exchange;
 mod explain;
+mod http2;
 mod spec;
 mod tls;
 
 pub(crate) use exchange::retry_after;
 pub use exchange::{Exchange, Exchanged, refused_by_status};
 pub(crate) use explain::explain;
+pub use http2::Http2;
+pub use hyper::body::Incoming;
 pub(crate) use spec::shown;
 pub use spec::{HttpKind, HttpLimits, HttpSpec, SharedAuth, TlsSpec};
 
