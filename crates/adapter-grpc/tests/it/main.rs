@@ -8,4 +8,5 @@
 mod batches;
 mod calls;
 mod mcp;
+mod raw;
 mod support;
