@@ -110,6 +110,6 @@ pub use schemars::{self, JsonSchema};
 pub use serde_json::Value;
 
 /// The examples of the README are compiled with the documentation tests.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
