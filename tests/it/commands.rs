@@ -1,10 +1,11 @@
 //! Commands that end by themselves: what they print, and their exit codes.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Served, directory_with, ferromcp, finish, fixture, names, text};
+use crate::support::{Served, directory_with, ferromcp, finish, fixture, grpc_address, names, text};
 
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -336,4 +337,58 @@ fn shells_complete_and_manuals_are_whole() {
     wrong.arg(directory.path().join("ferromcp.bash"));
     let wrong = finish(wrong, "");
     assert_eq!(wrong.code, 2, "{wrong:?}");
+}
+
+#[test]
+fn health_is_an_exit_code_and_says_what_is_wrong() {
+    let served = Served::start(["--grpc-addr", "127.0.0.1:0"]);
+    let rest = served.door.url("");
+    for url in [
+        rest.trim_end_matches('/').to_owned(),
+        format!("grpc://{}", grpc_address(&served)),
+    ] {
+        let ready = finish(ferromcp(["health", "--url", &url]), "");
+        assert_eq!(
+            (ready.code, &*ready.stdout, &*ready.stderr),
+            (0, "", ""),
+            "{url}: {ready:?}"
+        );
+    }
+    let own = finish(ferromcp(["health", "--url", "ftp://127.0.0.1"]), "");
+    assert_eq!(own.code, 2, "{own:?}");
+    let never = finish(ferromcp(["health", "--url", &rest, "--timeout", "soon"]), "");
+    assert_eq!(never.code, 2, "{never:?}");
+
+    let nobody = finish(ferromcp(["health", "--url", "http://127.0.0.1:1"]), "");
+    assert_eq!((nobody.code, &*nobody.stdout), (1, ""), "{nobody:?}");
+    assert!(nobody.stderr.contains("refused"), "{nobody:?}");
+
+    // The system accepts connections for it, and nobody answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let late = finish(ferromcp(["health", "--url", &url, "--timeout", "200ms"]), "");
+    assert_eq!(late.code, 1, "{late:?}");
+    assert!(
+        late.stderr.contains("within 200ms") && late.stderr.contains("--timeout"),
+        "{late:?}"
+    );
+
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for (answer, said) in [
+        ("HTTP/1.1 503 Service Unavailable", "takes no calls"),
+        ("HTTP/1.1 404 Not Found", "is this a FerroMCP server"),
+    ] {
+        let asked = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut connection, _) = silent.accept().unwrap();
+                let mut request = [0; 4096];
+                let _ = connection.read(&mut request).unwrap();
+                write!(connection, "{answer}\r\ncontent-length: 0\r\n\r\n").unwrap();
+            });
+            finish(ferromcp(["health", "--url", &url]), "")
+        });
+        assert_eq!(asked.code, 1, "{asked:?}");
+        assert!(asked.stderr.contains(said), "{asked:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod health;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand};
+pub(crate) use health::Health;
 
 /// The guarded front door for MCP tools.
 ///
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Call(Call),
     /// Call many tools in one request, from a JSON file.
     Batch(Batch),
+    /// Ask a running server whether it takes calls: exit code 0 if so, 1 if not. For probes.
+    Health(Health),
     /// Make an API key for a tenant.
     #[command(subcommand)]
     Keys(Keys),

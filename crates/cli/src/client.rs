@@ -1,7 +1,9 @@
-//! `ferromcp tools`, `ferromcp call` and `ferromcp batch`: against a running server, or against a configuration.
+//! `ferromcp tools`, `ferromcp call` and `ferromcp batch`: against a running server, or against a configuration. And `ferromcp
+//! health`.
 
 mod batch;
 pub(crate) mod direct;
+mod health;
 pub(crate) mod remote;
 mod show;
 pub(crate) mod trust;
@@ -11,6 +13,7 @@ use std::io::{IsTerminal as _, Read as _};
 use serde_json::Value;
 
 pub(crate) use batch::batch;
+pub(crate) use health::health;
 
 use crate::args::{Call, Target, Tools};
 use crate::exit::Failure;
