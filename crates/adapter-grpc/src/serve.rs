@@ -67,7 +67,7 @@ impl Doors {
 /// listeners may be served with clones of the same doors, each on a runtime of its own.
 pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
-    let mut follow = pin!(follow(&doors));
+    let mut follow = Box::pin(follow(&doors));
     let mut told = false;
     doors.services.serving(true).await;
     loop {
@@ -99,6 +99,8 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
         }
     }
     drop(listener);
+    // It may be next in the queue for a lock that others wait for, and is polled no more.
+    drop(follow);
     doors.services.end_streams().await;
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {

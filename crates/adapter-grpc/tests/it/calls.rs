@@ -1,6 +1,13 @@
 //! Calls, lists, credentials, deadlines, health and reflection.
 
+use std::sync::Arc;
+
+use ferromcp_adapter_grpc::{Doors, serve};
+use ferromcp_core::{Gateway, Identity, Policy};
+use ferromcp_endpoint::{Endpoint as McpEndpoint, EndpointSettings};
 use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use ferromcp_adapter_grpc::GrpcSettings;
 use ferromcp_grpc_api::call_tool_stream_response::Event;
@@ -302,4 +309,41 @@ async fn health_reflection_and_the_end() {
         .unwrap()
         .unwrap();
     assert!(watched.message().await.unwrap_or_default().is_none());
+}
+
+/// Several listeners with the same doors, each on a runtime of its own: they end, however drain and stop fall together.
+#[test]
+fn listeners_that_share_the_doors_all_end() {
+    for round in 0..100 {
+        let gateway = Arc::new(Gateway::new(Identity::default(), Policy::default(), ()));
+        let endpoint = Arc::new(McpEndpoint::new(
+            Arc::clone(&gateway),
+            EndpointSettings::default(),
+        ));
+        let doors = Doors::new(endpoint, GrpcSettings::default(), None).unwrap();
+        let stop = CancellationToken::new();
+        let (ended, all) = std::sync::mpsc::sync_channel(3);
+        for _ in 0..3 {
+            let (doors, stop, ended) = (doors.clone(), stop.clone(), ended.clone());
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                runtime.block_on(async {
+                    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                    serve(listener, doors, stop).await;
+                });
+                ended.send(()).unwrap();
+            });
+        }
+        if round % 2 == 0 {
+            std::thread::yield_now();
+        }
+        gateway.refuse_new();
+        stop.cancel();
+        for _ in 0..3 {
+            all.recv_timeout(PATIENCE).expect("each listener ends");
+        }
+    }
 }
