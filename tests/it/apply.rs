@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Api, Door, Served, ferromcp, finish, made};
+use crate::support::{Api, Door, OnDrop, Served, eventually, ferromcp, finish, made};
 
 struct Rig {
     directory: TempDir,
@@ -42,14 +42,7 @@ impl Rig {
 
     fn start(&self) -> (Served, Api) {
         let served = Served::with_config(&self.file("ferromcp.yaml"));
-        let address = served.process.stderr.wait(|line| {
-            let address = line.strip_prefix("admin API http://")?;
-            Some(address.strip_suffix("/admin/v1").unwrap().to_owned())
-        });
-        let api = Api {
-            door: Door::new(&address),
-            key: self.key.clone(),
-        };
+        let api = Api::of(&served.process, &self.key);
         (served, api)
     }
 
@@ -65,15 +58,6 @@ impl Rig {
         run.current_dir(self.directory.path());
         let done = finish(run, "");
         (done.code, done.stdout, done.stderr)
-    }
-}
-
-/// Says that it is over.
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -256,4 +240,43 @@ fn a_configuration_under_which_calls_fail_is_taken_back() {
         &["apply", "bad.yaml", "--watch", "1s", "--rollback-on", "5"],
     );
     assert_eq!(wrong.0, 2, "{}", wrong.2);
+}
+
+/// Whoever puts another configuration in its place has the last word: nothing is counted, and nothing taken back, after that.
+#[test]
+fn a_configuration_that_was_replaced_is_not_taken_back() {
+    let rig = Rig::new();
+    rig.write("ferromcp.yaml", &rig.config(true));
+    let (served, api) = rig.start();
+    let watched = |bytes: &str| {
+        let mut config = rig.config(true);
+        config["validation"] = json!({ "max_string": bytes });
+        config
+    };
+    rig.write("one.yaml", &watched("1KiB"));
+    let mut other = watched("2KiB");
+    other["auth"] = json!({ "anonymous": "refuse" });
+    rig.write("other.yaml", &other);
+    let watch = ["apply", "one.yaml", "--watch", "60s", "--rollback-on", "5%"];
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| rig.run(&api, &watch));
+        eventually("the first is in force", || {
+            (api.ok("GET", "status", "")["reloads"]["done"] == 1).then_some(())
+        });
+        let (code, _, errors) = rig.run(&api, &["apply", "other.yaml"]);
+        assert_eq!(code, 0, "{errors}");
+        for _ in 0..30 {
+            assert!(!echo(&served.door));
+        }
+        let (code, _, errors) = first.join().unwrap();
+        assert_eq!(code, 0, "{errors}");
+        assert!(
+            errors.contains("another configuration came in its place"),
+            "{errors}"
+        );
+    });
+    assert_eq!(
+        std::fs::read_to_string(rig.file("ferromcp.yaml")).unwrap(),
+        other.to_string()
+    );
 }

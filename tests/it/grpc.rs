@@ -6,24 +6,13 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Authority, Grpc, GrpcWith, LEGACY, MODERN, Peers, Served, Session, directory_with, eventually, ferromcp,
-    finish, fixture, grpc_address, grpc_session, made, names, put,
+    finish, fixture, grpc_address, grpc_session, made, names, put, serve_grpc,
 };
 
 /// The conformance fixture behind the gateway.
 fn behind() -> tempfile::TempDir {
     let servers = json!({ "fixture": { "command": fixture(), "args": ["--stdio"], "prefix": "" } });
     directory_with("ferromcp.yaml", &json!({ "servers": servers }).to_string())
-}
-
-fn with_grpc(config: &Path) -> (Served, String) {
-    let served = Served::start([
-        "--grpc-addr".as_ref(),
-        "127.0.0.1:0".as_ref(),
-        "--config".as_ref(),
-        config.as_os_str(),
-    ]);
-    let address = grpc_address(&served);
-    (served, address)
 }
 
 /// Says the same things in the same order, and notes all that comes, but for what differs from run to run.
@@ -124,7 +113,7 @@ fn a_stream_says_what_stdio_says() {
     let mut stdio = ferromcp(["serve", "--mode", "stdio", "--config"]);
     stdio.arg(&config);
     let over_stdio = transcript(Session::start(stdio));
-    let (served, address) = with_grpc(&config);
+    let (served, address) = serve_grpc(&config);
     let over_grpc = transcript(grpc_session(&address, None));
     drop(served);
     assert!(over_stdio.len() > 25, "{over_stdio:#?}");
@@ -137,7 +126,7 @@ fn a_stream_says_what_stdio_says() {
 #[test]
 fn lists_resources_prompts_and_events_through_a_client_that_learns_by_reflection() {
     let directory = behind();
-    let (served, address) = with_grpc(&directory.path().join("ferromcp.yaml"));
+    let (served, address) = serve_grpc(&directory.path().join("ferromcp.yaml"));
     eventually("the fixture is ready", || {
         (served.door.source("fixture").0 == "ready").then_some(())
     });

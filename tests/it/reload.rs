@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Door, Legacy, PATIENCE, Served, Session, alive_with, eventually, ferromcp, finish, fixture, made, names,
+    Door, Legacy, OnDrop, PATIENCE, Served, Session, admin_address, alive_with, eventually, ferromcp, finish,
+    fixture, made, names,
 };
 
 struct Rig {
@@ -65,13 +66,6 @@ impl Rig {
         std::fs::rename(new, self.file()).unwrap();
     }
 
-    fn admin(&self, served: &Served) -> String {
-        served.process.stderr.wait(|line| {
-            let address = line.strip_prefix("admin API http://")?;
-            Some(address.strip_suffix("/admin/v1").unwrap().to_owned())
-        })
-    }
-
     fn apply(&self, admin: &str) -> (u16, Value) {
         let credential = format!("Bearer {}", self.admin_key);
         let headers = [("Authorization", credential.as_str())];
@@ -111,7 +105,7 @@ fn a_file_is_taken_over_whole_or_not_at_all() {
     let rig = Rig::new();
     rig.write(&rig.config(&json!({ "a": rig.server("a", 0), "b": rig.server("b", 0) })));
     let mut served = Served::with_config(&rig.file());
-    let (door, admin) = (served.door.clone(), rig.admin(&served));
+    let (door, admin) = (served.door.clone(), admin_address(&served.process));
     let first = std::fs::read_to_string(rig.file()).unwrap();
     ready(&door, "a");
     ready(&door, "b");
@@ -348,15 +342,6 @@ fn held(pid: u32) -> (usize, usize, usize) {
     (files, number("Threads:"), number("VmRSS:") >> 10)
 }
 
-/// Says that it is over.
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 fn p99(mut all: Vec<Duration>) -> Duration {
     all.sort_unstable();
     all[all.len() * 99 / 100]
@@ -386,10 +371,7 @@ fn no_call_fails_while_the_configuration_changes() {
         .process
         .stderr
         .wait(|line| line.strip_prefix("listening http://").map(str::to_owned));
-    let admin = session.process.stderr.wait(|line| {
-        let address = line.strip_prefix("admin API http://")?;
-        Some(address.strip_suffix("/admin/v1").unwrap().to_owned())
-    });
+    let admin = admin_address(&session.process);
     let door = Door::new(&address);
     ready(&door, "a");
     ready(&door, "b");

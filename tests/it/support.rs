@@ -9,12 +9,13 @@ mod stdio;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub(crate) use self::admin::{Api, Setup, made};
-pub(crate) use self::grpc::{Grpc, GrpcWith, grpc_address, grpc_session};
+pub(crate) use self::admin::{Api, Setup, admin_address, made};
+pub(crate) use self::grpc::{Grpc, GrpcWith, grpc_address, grpc_session, serve_grpc};
 pub(crate) use self::http::{Answer, Door, Legacy, parse};
 pub(crate) use self::pki::{Authority, Leaf, Secured, Shown, put};
 pub(crate) use self::process::{Process, alive_with, finish};
@@ -93,6 +94,15 @@ impl Served {
 
     pub(crate) fn with_config(path: &Path) -> Self {
         Self::start([Path::new("--config"), path])
+    }
+}
+
+/// Says that it is over, also when a test fails, so that threads which look at it end.
+pub(crate) struct OnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use ferromcp_core::batch::{self, BatchSink, MAX_PARALLEL};
 use ferromcp_core::{Batch, BatchRequest, BatchSummary, CallError, ErrorCode, NoClient, Outcome};
+use ferromcp_grpc_api::batch_call_response::Event;
+use ferromcp_grpc_api::batch_result::Outcome as Ended;
+use ferromcp_grpc_api::{
+    self, BatchCallItem, BatchCallRequest, BatchCallResponse, BatchResult, CallFailure, Violation,
+};
 use ferromcp_protocol::json;
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::PollSender;
@@ -15,11 +20,6 @@ use tonic::Status;
 use crate::service::{Door, Frame, tool_answer};
 use crate::status;
 use crate::stream::Events;
-use ferromcp_grpc_api::batch_call_response::Event;
-use ferromcp_grpc_api::batch_result::Outcome as Ended;
-use ferromcp_grpc_api::{
-    self, BatchCallItem, BatchCallRequest, BatchCallResponse, BatchResult, CallFailure, Violation,
-};
 
 type Item = Result<BatchCallResponse, Status>;
 

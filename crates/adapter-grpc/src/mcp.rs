@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferromcp_core::{Credential, Door as CameBy, Principal};
 use ferromcp_endpoint::{Connection, InputEnd, Queue};
+use ferromcp_grpc_api::{McpRequest, McpResponse};
 use futures_core::Stream;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use crate::service::{Door, Frame};
 use crate::status;
-use ferromcp_grpc_api::{McpRequest, McpResponse};
 
 /// Most bytes that wait for a client that does not read.
 const MAX_QUEUED: usize = 4 << 20;
@@ -73,7 +73,9 @@ pub(crate) fn open(
         match end {
             None => talk.await,
             Some(end) => {
-                if tokio::time::timeout_at(end, talk).await.is_err() {
+                // Noted before the connection goes, which is what ends the stream.
+                let mut talk = pin!(talk);
+                if tokio::time::timeout_at(end, talk.as_mut()).await.is_err() {
                     let _ = broken.set(Status::deadline_exceeded(
                         "the deadline of this stream has passed",
                     ));

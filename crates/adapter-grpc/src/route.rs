@@ -10,6 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferromcp_core::CertificateNames;
 use ferromcp_endpoint::Endpoint;
+use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpServiceServer;
+use ferromcp_grpc_api::{DESCRIPTORS, SERVICE};
 use http::{HeaderValue, Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
@@ -17,7 +19,6 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
-use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -28,8 +29,6 @@ use tower_service::Service as _;
 use crate::service::{Door, Service};
 use crate::settings::GrpcSettings;
 use crate::status;
-use ferromcp_grpc_api::DESCRIPTORS;
-use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpServiceServer;
 
 /// The names in the client certificate of a connection.
 pub(crate) type Certificate = Arc<CertificateNames>;
@@ -120,7 +119,7 @@ impl Services {
         } else {
             ServingStatus::NotServing
         };
-        for name in ["", FerroMcpServiceServer::<Service>::NAME] {
+        for name in ["", SERVICE] {
             self.reporter.set_service_status(name, status).await;
         }
     }
@@ -128,7 +127,7 @@ impl Services {
     /// Ends the streams that would stay open: conversations, and those who watch.
     pub(crate) async fn end_streams(&self) {
         self.stopping.cancel();
-        for name in ["", FerroMcpServiceServer::<Service>::NAME] {
+        for name in ["", SERVICE] {
             self.reporter.clone().clear_service_status(name).await;
         }
     }
@@ -154,7 +153,7 @@ impl Services {
         let path = request.uri().path();
         let service = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         match service.map(|(service, _)| service) {
-            Some("ferromcp.v1.FerroMcpService") => {
+            Some(SERVICE) => {
                 let response = infallible(self.tools.clone().call(request).await);
                 self.sized(response)
             }
@@ -176,7 +175,7 @@ impl Services {
             .headers()
             .get(Status::GRPC_STATUS)
             .map(HeaderValue::as_bytes);
-        if status == Some(b"11") && Code::from_bytes(b"11") == Code::OutOfRange {
+        if status.is_some_and(|status| Code::from_bytes(status) == Code::OutOfRange) {
             return status::too_large(self.settings.max_message).into_http();
         }
         response

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ferromcp_core::{Event, Gateway};
 use ferromcp_endpoint::Endpoint;
@@ -18,7 +18,6 @@ use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -137,9 +136,9 @@ async fn connection(stream: TcpStream, peer: IpAddr, doors: Doors, stop: Cancell
         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
         Err(_) => return debug!("TLS handshake took too long"),
     };
-    match client(&stream) {
+    match ferromcp_tls::client(stream.get_ref().1.peer_certificates()) {
         Ok(certificate) => talk(stream, peer, certificate, &doors, stop).await,
-        Err(Expired) => debug!("the certificate of a resumed session has expired"),
+        Err(ferromcp_tls::Expired) => debug!("the certificate of a resumed session has expired"),
     }
 }
 
@@ -176,21 +175,4 @@ async fn talk<S>(
     if let Err(error) = ended {
         debug!(%error, "connection ended early");
     }
-}
-
-/// A certificate that has ended. A full handshake refuses it, a resumed one does not look.
-struct Expired;
-
-/// What the client's certificate says, if it showed one.
-fn client(stream: &TlsStream<TcpStream>) -> Result<Option<Certificate>, Expired> {
-    let chain = stream.get_ref().1.peer_certificates();
-    let Some(certificate) = chain.and_then(|chain| chain.first()) else {
-        return Ok(None);
-    };
-    let names = ferromcp_tls::names(certificate);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    if now.as_secs() > names.expires {
-        return Err(Expired);
-    }
-    Ok(Some(Arc::new(names)))
 }

@@ -7,12 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferromcp_core::catalog::listed;
-use ferromcp_core::guesses::{Guesses, Shown};
+use ferromcp_core::guesses::{Guesses, Shown, refusal};
 use ferromcp_core::{
     Call, CallError, Client, Credential, Door as CameBy, ErrorCode, Gateway, NoClient, Operation, Outcome,
     Payload, View,
 };
 use ferromcp_endpoint::Endpoint;
+use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpService;
+use ferromcp_grpc_api::{
+    BatchCallRequest, BatchCallResponse, CallToolRequest, CallToolResponse, CallToolStreamRequest,
+    CallToolStreamResponse, GetPromptRequest, GetPromptResponse, ListPromptsRequest, ListPromptsResponse,
+    ListResourceTemplatesRequest, ListResourceTemplatesResponse, ListResourcesRequest, ListResourcesResponse,
+    ListToolsRequest, ListToolsResponse, McpRequest, Prompt, ReadResourceRequest, ReadResourceResponse,
+    Resource, ResourceTemplate, Tool,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, Streaming};
@@ -23,14 +31,6 @@ use crate::route::Certificate;
 use crate::status;
 use crate::stream::{self, Events};
 use crate::{batch, mcp};
-use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpService;
-use ferromcp_grpc_api::{
-    BatchCallRequest, BatchCallResponse, CallToolRequest, CallToolResponse, CallToolStreamRequest,
-    CallToolStreamResponse, GetPromptRequest, GetPromptResponse, ListPromptsRequest, ListPromptsResponse,
-    ListResourceTemplatesRequest, ListResourceTemplatesResponse, ListResourcesRequest, ListResourcesResponse,
-    ListToolsRequest, ListToolsResponse, McpRequest, Prompt, ReadResourceRequest, ReadResourceResponse,
-    Resource, ResourceTemplate, Tool,
-};
 
 /// The service over a gateway.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl Frame {
         };
         let shown = guesses.shown(*from, text);
         match guesses.wait(shown) {
-            Some(wait) => Err(status::guesses(wait)),
+            Some(wait) => Err(status::of(&refusal(wait), None)),
             None => Ok(Some(shown)),
         }
     }

@@ -95,15 +95,6 @@ pub(crate) fn stopping() -> Status {
     )
 }
 
-/// Too many keys of this address were nobody's.
-pub(crate) fn guesses(wait: Duration) -> Status {
-    let error = CallError::new(
-        ErrorCode::RateLimited,
-        "too many keys or tokens from this address were wrong, so this one was not looked at; correct it, and retry later",
-    );
-    of(&error.with_rule("auth.guesses").with_retry_after(wait), None)
-}
-
 fn cut(text: &str, most: usize) -> String {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use ferromcp_core::{Client, LogMessage, NoClient, Operation, Progress};
+use ferromcp_grpc_api::call_tool_stream_response::Event;
+use ferromcp_grpc_api::{CallToolStreamRequest, CallToolStreamResponse};
 use ferromcp_protocol::{ClientCapabilities, LogLevel};
 use futures_core::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -14,8 +16,6 @@ use tonic::Status;
 
 use crate::service::{Door, Frame, Wanted, settled};
 use crate::status;
-use ferromcp_grpc_api::call_tool_stream_response::Event;
-use ferromcp_grpc_api::{CallToolStreamRequest, CallToolStreamResponse};
 
 /// Events that wait for a client; further ones are left out until it takes some.
 const QUEUE: usize = 64;

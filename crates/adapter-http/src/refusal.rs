@@ -99,18 +99,6 @@ impl Refusal {
         }
     }
 
-    /// 429: too many keys of this address were nobody's.
-    pub(crate) fn guesses(wait: Duration) -> Self {
-        let mut made = Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::RateLimited,
-            "too many keys or tokens from this address were wrong, so this one was not looked at; correct it, and retry later",
-        );
-        made.retry_after = Some(wait);
-        made.rule = Some("auth.guesses");
-        made
-    }
-
     /// The error of a stage that the door asked itself.
     pub(crate) fn of(error: &CallError) -> Self {
         let mut made = Self::new(status(error.code()), error.code(), error.message().to_owned());

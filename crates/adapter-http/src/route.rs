@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ferromcp_core::guesses::{Guesses, Shown};
+use ferromcp_core::guesses::{Guesses, Shown, refusal};
 use ferromcp_core::{ErrorCode, Gateway};
 use ferromcp_endpoint::Endpoint;
 use ferromcp_tls::ServerTls;
@@ -249,7 +249,8 @@ impl Service {
 
     fn guessed_too_often(&self, shown: Option<Shown>) -> Option<Refusal> {
         let guesses = self.site.doors.guesses.as_ref()?;
-        guesses.wait(shown?).map(Refusal::guesses)
+        let wait = guesses.wait(shown?)?;
+        Some(Refusal::of(&refusal(wait)))
     }
 }
 

@@ -32,10 +32,11 @@ pub(crate) fn run(args: &Apply) -> Result<(), Failure> {
             watch["failed"],
             share(&watch["rate"]),
             share(&watch["rate_before"]),
-            if watch["enough"] == true {
-                ""
-            } else {
-                "; too few to say anything"
+            match (&watch["replaced"], &watch["enough"]) {
+                (Value::Bool(true), _) =>
+                    "; another configuration came in its place, so nothing more is counted",
+                (_, Value::Bool(true)) => "",
+                _ => "; too few to say anything",
             },
         );
     }

@@ -1,4 +1,4 @@
-//! Connections.
+//! Connections, also for what else of a program reaches others over HTTP.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
 
 /// Connections over HTTP/1.1, with TLS where the URL says so, each made within `connect`.
-pub(crate) fn http1(tls: ClientConfig, connect: Duration) -> HttpsConnector<HttpConnector> {
+pub fn http1(tls: ClientConfig, connect: Duration) -> HttpsConnector<HttpConnector> {
     HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http()
@@ -25,7 +25,8 @@ pub(crate) fn http2(tls: ClientConfig, connect: Duration) -> HttpsConnector<Http
         .wrap_connector(tcp(connect))
 }
 
-fn tcp(connect: Duration) -> HttpConnector {
+/// Connections of TCP, each made within `connect`.
+pub fn tcp(connect: Duration) -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -34,7 +35,7 @@ fn tcp(connect: Duration) -> HttpConnector {
 }
 
 /// The cause below all others: what people can act on.
-pub(crate) fn innermost(error: &dyn Error) -> String {
+pub fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(inner) = innermost.source() {
         innermost = inner;

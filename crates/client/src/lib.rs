@@ -36,7 +36,8 @@ mod call;
 mod client;
 mod error;
 mod grpc;
-mod https;
+#[doc(hidden)]
+pub mod https;
 mod rest;
 mod trust;
 

@@ -48,7 +48,8 @@ struct CallBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     tool: &'a str,
-    arguments: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +121,7 @@ impl Rest {
         let body = CallBody {
             id: None,
             tenant_id: call.tenant.as_deref(),
-            ..one(call)?
+            ..one(call)
         };
         let url = self.url("/v1/tools/call");
         let answer = self.json(Method::POST, &url, written(&body)?).await?;
@@ -131,9 +132,8 @@ impl Rest {
     }
 
     pub(crate) async fn batch(&self, batch: &Batch) -> Result<BatchAnswer, Error> {
-        let calls: Result<Vec<_>, _> = batch.calls.iter().map(one).collect();
         let body = BatchBody {
-            requests: calls?,
+            requests: batch.calls.iter().map(one).collect(),
             max_parallel: (batch.parallel > 0).then_some(batch.parallel),
             stop_on_error: batch.stop_on_error,
             timeout_ms: batch.timeout.map(milliseconds),
@@ -252,17 +252,14 @@ impl Rest {
     }
 }
 
-fn one(call: &Call) -> Result<CallBody<'_>, Error> {
-    static NONE: std::sync::LazyLock<Option<Box<RawValue>>> =
-        std::sync::LazyLock::new(|| RawValue::from_string("{}".into()).ok());
-    let arguments = call.arguments.as_deref().or(NONE.as_deref());
-    Ok(CallBody {
+fn one(call: &Call) -> CallBody<'_> {
+    CallBody {
         id: call.id.as_deref(),
         tool: &call.tool,
-        arguments: arguments.ok_or_else(|| Error::Usage("no arguments".into()))?,
+        arguments: call.arguments.as_deref(),
         timeout_ms: call.timeout.map(milliseconds),
         tenant_id: None,
-    })
+    }
 }
 
 fn written(body: &impl Serialize) -> Result<Bytes, Error> {

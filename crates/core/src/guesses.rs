@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use ferromcp_limits::{ClientKey, Clients, Nanos, Rate};
 
-use crate::error::Challenge;
+use crate::error::{CallError, Challenge, ErrorCode};
 
 /// Addresses that are remembered while they are busy guessing.
 const ADDRESSES: usize = 8_192;
@@ -25,6 +25,14 @@ const GOOD: usize = 4_096;
 const TAIL: usize = 16;
 /// The log tells of it this often at most.
 const LOG: Duration = Duration::from_secs(60);
+
+/// What is told instead of looking at a key or token that is shown too early.
+pub fn refusal(wait: Duration) -> CallError {
+    let text = "too many keys or tokens from this address were wrong, so this one was not looked at; correct it, and retry later";
+    CallError::new(ErrorCode::RateLimited, text)
+        .with_rule("auth.guesses")
+        .with_retry_after(wait)
+}
 
 /// Counts guesses by address.
 #[derive(Debug)]

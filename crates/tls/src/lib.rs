@@ -13,6 +13,6 @@ mod names;
 mod server;
 
 pub use files::{MAX_FILE, Part, TlsError, certificates, private_key};
-pub use names::names;
+pub use names::{Expired, client, names};
 pub use rustls::ServerConfig;
 pub use server::{ClientAuth, Refresh, ServerFiles, ServerTls, end_of};

@@ -1,5 +1,8 @@
 //! Whose certificate it is.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use ferromcp_tenancy::{CertificateNames, MAX_NAMES};
 use rustls::pki_types::CertificateDer;
 use x509_parser::asn1_rs::ToDer as _;
@@ -27,6 +30,26 @@ const TYPES: [(&str, &str); 11] = [
     ("2.5.4.5", "serialNumber"),
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
+
+/// A certificate that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired;
+
+/// What a client's certificate says, the first of `chain`, if it showed one.
+///
+/// # Errors
+/// It has ended. A full handshake refuses such a certificate, a resumed one does not look.
+pub fn client(chain: Option<&[CertificateDer<'_>]>) -> Result<Option<Arc<CertificateNames>>, Expired> {
+    let Some(certificate) = chain.and_then(<[_]>::first) else {
+        return Ok(None);
+    };
+    let names = names(certificate);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match now.as_secs() > names.expires {
+        true => Err(Expired),
+        false => Ok(Some(Arc::new(names))),
+    }
+}
 
 /// The names in a certificate that was verified, and when it ends. A certificate that cannot be read has no names and has
 /// ended: it is nobody's.

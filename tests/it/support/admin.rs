@@ -49,14 +49,7 @@ impl Setup {
     }
 
     pub(crate) fn api(&self, process: &Process) -> Api {
-        let address = process.stderr.wait(|line| {
-            let address = line.strip_prefix("admin API http://")?;
-            Some(address.strip_suffix("/admin/v1").unwrap().to_owned())
-        });
-        Api {
-            door: Door::new(&address),
-            key: self.admin_key.clone(),
-        }
+        Api::of(process, &self.admin_key)
     }
 }
 
@@ -66,7 +59,22 @@ pub(crate) struct Api {
     pub(crate) key: String,
 }
 
+/// `127.0.0.1:PORT` of the admin API of a process.
+pub(crate) fn admin_address(process: &Process) -> String {
+    process.stderr.wait(|line| {
+        let address = line.strip_prefix("admin API http://")?;
+        Some(address.strip_suffix("/admin/v1").unwrap().to_owned())
+    })
+}
+
 impl Api {
+    pub(crate) fn of(process: &Process, key: &str) -> Self {
+        Self {
+            door: Door::new(&admin_address(process)),
+            key: key.to_owned(),
+        }
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str, more: &[(&str, &str)], body: &str) -> Answer {
         let credential = format!("Bearer {}", self.key);
         let mut headers = vec![("Authorization", credential.as_str())];

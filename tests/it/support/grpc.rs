@@ -14,6 +14,18 @@ pub(crate) fn grpc_address(served: &Served) -> String {
         .wait(|line| line.strip_prefix("gRPC ").map(str::to_owned))
 }
 
+/// `serve` with this configuration and a gRPC door, and the door's address.
+pub(crate) fn serve_grpc(config: &Path) -> (Served, String) {
+    let served = Served::start([
+        "--grpc-addr".as_ref(),
+        "127.0.0.1:0".as_ref(),
+        "--config".as_ref(),
+        config.as_os_str(),
+    ]);
+    let address = grpc_address(&served);
+    (served, address)
+}
+
 /// A client that makes one call after the other.
 pub(crate) struct Grpc {
     process: Process,

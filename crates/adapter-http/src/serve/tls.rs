@@ -1,7 +1,6 @@
 //! A connection that begins with a TLS handshake.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -11,7 +10,6 @@ use tokio_rustls::server::TlsStream;
 use super::connection::{Socket, talk_http, told_to_finish, until_closed};
 use super::control::Control;
 use super::refuse;
-use crate::credential::Certificate;
 use crate::route::Service;
 
 /// First byte of a TLS handshake (RFC 8446, 5.1).
@@ -64,28 +62,11 @@ async fn talk(stream: TcpStream, config: Arc<ServerConfig>, control: Arc<Control
             return;
         }
     };
-    let Ok(certificate) = client(&stream) else {
+    let Ok(certificate) = ferromcp_tls::client(stream.get_ref().1.peer_certificates()) else {
         tracing::debug!("the certificate of a resumed session has expired");
         return;
     };
     control.opened();
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     talk_http(stream, http2, control, service.with_certificate(certificate)).await;
-}
-
-/// A certificate that has ended. A full handshake refuses it, a resumed one does not look.
-struct Expired;
-
-/// What the client's certificate says, if it showed one.
-fn client(stream: &TlsStream<TcpStream>) -> Result<Option<Certificate>, Expired> {
-    let chain = stream.get_ref().1.peer_certificates();
-    let Some(certificate) = chain.and_then(|chain| chain.first()) else {
-        return Ok(None);
-    };
-    let names = ferromcp_tls::names(certificate);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    if now.as_secs() > names.expires {
-        return Err(Expired);
-    }
-    Ok(Some(Arc::new(names)))
 }

@@ -23,6 +23,9 @@ use crate::https;
 const MAX_ANSWER: usize = 256 << 20;
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// What those are told who reach nobody.
+const HINT: &str =
+    ". Start a server with `ferromcp serve`, name another with --url, or use --config FILE without a server";
 
 /// The list of tools: `{"tools":[...]}`.
 pub(super) async fn tools(target: &Target) -> Result<Value, Failure> {
@@ -104,9 +107,7 @@ fn client(target: &Target) -> Result<Client, Failure> {
 fn failed(error: Error) -> Failure {
     match error {
         Error::Usage(message) => Failure::Usage(message),
-        Error::Unreachable(message) => Failure::Other(format!(
-            "{message}. Start a server with `ferromcp serve`, name another with --url, or use --config FILE without a server"
-        )),
+        Error::Unreachable(message) => Failure::Other(format!("{message}{HINT}")),
         Error::Failed(failure) => Failure::Other(format!("the server refused: {failure}")),
         error => Failure::Other(error.to_string()),
     }
@@ -120,7 +121,7 @@ pub(crate) async fn exchange(
     headers: &[(header::HeaderName, String)],
     body: Bytes,
 ) -> Result<(http::StatusCode, Value), Failure> {
-    let connector = https::connector(tls, CONNECT);
+    let connector = https::http1(tls, CONNECT);
     let client: legacy::Client<_, Full<Bytes>> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let mut request = Request::builder()
@@ -153,11 +154,7 @@ pub(crate) async fn exchange(
 
 fn unreachable(url: &Url, error: &legacy::Error) -> Failure {
     let reason = https::innermost(error);
-    let hint = if error.is_connect() {
-        ". Start a server with `ferromcp serve`, name another with --url, or use --config FILE without a server"
-    } else {
-        ""
-    };
+    let hint = if error.is_connect() { HINT } else { "" };
     Failure::Other(format!("cannot reach {url}: {reason}{hint}"))
 }
 

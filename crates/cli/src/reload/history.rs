@@ -90,13 +90,13 @@ impl History {
     }
 }
 
-/// Writes the file as it was, whole or not at all: otherwise the next start would bring back what was taken back. A file that
-/// cannot be written (a mounted configuration) is told of, and stays as it is.
+/// Writes what is in force to the file, whole or not at all: otherwise the next start would bring another configuration. A file
+/// that cannot be written (a mounted configuration) is told of, and stays as it is.
 pub(super) fn put_back(file: &Path, text: &str) {
     if let Err(error) = replace(file, text) {
         warn!(
             file = %file.display(), %error,
-            "the configuration was rolled back, but the file still has the one that was taken back: change it too, or the next start or reload brings it back"
+            "the configuration in force could not be written to the file, which still has another one: change it too, or the next start or reload brings that one back"
         );
     }
 }

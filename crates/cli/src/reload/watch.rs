@@ -45,17 +45,20 @@ async fn carried_out(
     let mut answer = told(&plan);
     let (begun, end) = (reloader.tally.now(), Instant::now() + watch.time);
     let mut after = Counted::default();
-    let mut bad = false;
+    let (mut bad, mut replaced) = (false, false);
+    let ours = reloader.text().await;
     // What changes nothing breaks nothing.
-    while !plan.is_empty() && !bad && Instant::now() < end {
+    while !plan.is_empty() && !bad && !replaced && Instant::now() < end {
         sleep(LOOK.min(end - Instant::now())).await;
         after = reloader.tally.now().since(begun);
-        bad = is_bad(before, after, watch.rollback_on);
+        // Calls under a configuration that somebody else put in its place say nothing of this one.
+        replaced = reloader.text().await != ours;
+        bad = !replaced && is_bad(before, after, watch.rollback_on);
     }
     answer["watch"] = json!({
         "calls": after.calls(), "failed": after.failed,
         "rate": after.rate(), "rate_before": before.rate(),
-        "enough": after.calls() >= ENOUGH, "rolled_back": bad,
+        "enough": after.calls() >= ENOUGH, "rolled_back": bad, "replaced": replaced,
     });
     if bad {
         warn!(
@@ -65,7 +68,6 @@ async fn carried_out(
             rate_before = before.rate(),
             "calls fail under the new configuration; it is taken back"
         );
-        // Somebody else may have taken it back in the meantime, or put another one in its place.
         if let Err(refusal) = reloader.roll_back(&format!("{who} (watch)"), None).await {
             let message = format!(
                 "calls fail, and the configuration could not be taken back: {}",
