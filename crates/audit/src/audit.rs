@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::entry::{Entry, Filter};
 use crate::error::{ConfigError, NotRecorded, OpenError, Unavailable};
 use crate::journal::Journal;
+use crate::handover::Reopen;
 use crate::key::{PublicKey, SigningKey};
 use crate::line::{Chain, StoredArgs};
 use crate::log::{Log, LogLimits};
@@ -93,6 +94,9 @@ pub struct Config {
     pub limits: LogLimits,
     /// Clock of the writer.
     pub clock: Arc<dyn Clock>,
+    /// Another process lets go of the log for this one, and still runs: calls without an end are still running there, and
+    /// are handed in with [`Audit::hand_in`].
+    pub handed: bool,
     /// Files to use in place of those in `dir`, which then only gives the name in errors.
     pub storage: Option<Box<dyn Storage>>,
 }
@@ -128,6 +132,7 @@ impl Config {
             store_args: None,
             limits: LogLimits::default(),
             clock: Arc::new(SystemClock::new()),
+            handed: false,
             storage: None,
         }
     }
@@ -246,9 +251,16 @@ impl Audit {
             let (dir, what) = (dir.clone(), what.to_owned());
             move |error: io::Error| OpenError::Io { dir, what, error }
         };
+        let reopen = reopening(&config);
         let opened = open_store(&mut config)?;
         let (chain, store, found, interrupted) = match opened {
-            Some(opened) => (opened.chain, Some(opened.store), opened.found, opened.interrupted),
+            Some(opened) => {
+                let interrupted = match config.handed {
+                    true => Journal::default(),
+                    false => opened.interrupted,
+                };
+                (opened.chain, Some(opened.store), opened.found, interrupted)
+            }
             None => (Chain::START, None, Found::Nothing, Journal::default()),
         };
         let public_key = store.as_ref().map(|store| store.key.public_key());
@@ -266,6 +278,7 @@ impl Audit {
             writer.set_sink(sink);
         }
         writer.set_taps(config.taps);
+        writer.reopen = reopen;
         let cut = match found {
             Found::Nothing | Found::Closed => None,
             Found::Unclosed { bytes, side } => {
@@ -329,6 +342,10 @@ impl Audit {
     pub fn record_now(&self, record: &Record<'_>) -> Result<Ticket, NotRecorded> {
         let record = Prepared::new(record, self.queue.rule);
         self.queue.push(&record, false, true)
+    }
+
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Hands a record in if there is room. A record that was not taken is not counted: the caller
@@ -395,6 +412,10 @@ impl Audit {
 }
 
 impl AuditWriter {
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
     /// The key that verifies this log; `None` without a directory.
     #[must_use]
     pub const fn public_key(&self) -> Option<PublicKey> {
@@ -427,6 +448,24 @@ impl Drop for AuditWriter {
         // The writer has said what went wrong.
         let _ = self.end();
     }
+}
+
+/// How the files of a directory are opened again, after they were let go of.
+fn reopening(config: &Config) -> Option<Reopen> {
+    let Some(dir) = config.dir.clone().filter(|_| config.storage.is_none()) else {
+        return None;
+    };
+    let (key, limits, clock) = (config.sign_key.clone(), config.limits.clone(), Arc::clone(&config.clock));
+    Some(Box::new(move || {
+        let mut again = Config {
+            sign_key: key.clone(),
+            limits: limits.clone(),
+            clock: Arc::clone(&clock),
+            ..Config::new(Some(&dir))
+        };
+        let opened = open_store(&mut again).map_err(io::Error::other)?;
+        opened.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }))
 }
 
 fn open_store(config: &mut Config) -> Result<Option<recover::Opened>, OpenError> {

@@ -1,6 +1,7 @@
 //! Keys of checkpoints: Ed25519 (RFC 8032), in the forms that other programs write.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,8 +19,9 @@ const SPKI: [u8; 12] = [
 const OID: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// Half of a key that signs checkpoints.
+#[derive(Clone)]
 pub struct SigningKey {
-    pair: Ed25519KeyPair,
+    pair: Arc<Ed25519KeyPair>,
     public: PublicKey,
 }
 
@@ -64,7 +66,7 @@ impl SigningKey {
             .try_into()
             .map_err(|_| KeyError::Form)?;
         Ok(Self {
-            pair,
+            pair: Arc::new(pair),
             public: PublicKey { bytes },
         })
     }

@@ -103,8 +103,8 @@ pub(crate) struct Log {
     /// Copies of the lines for the second output.
     tap: Option<Vec<u8>>,
     /// What the open segment repeats of the one before, in records and bytes: no reason to begin another one.
-    carried: (u64, u64),
-    store: Option<Store>,
+    pub(crate) carried: (u64, u64),
+    pub(crate) store: Option<Store>,
 }
 
 impl Log {

@@ -4,11 +4,13 @@
 //! copy. The writer takes a shard's whole buffer and leaves an empty one.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 
 use crate::error::{NotRecorded, Unavailable};
+use crate::handover::Order;
 use crate::record::{CopyRule, Prepared};
 use crate::wait::Waiters;
 
@@ -60,7 +62,14 @@ pub(crate) struct Queue {
     sleeping: AtomicBool,
     urgent: AtomicBool,
     closing: AtomicBool,
+    orders: Mutex<VecDeque<Order>>,
     pub(crate) counts: Counts,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Order")
+    }
 }
 
 /// Counters for [`Health`](crate::Health).
@@ -118,6 +127,7 @@ impl Queue {
             sleeping: AtomicBool::new(false),
             urgent: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            orders: Mutex::default(),
             counts: Counts::default(),
         }
     }
@@ -138,13 +148,31 @@ impl Queue {
     /// Copies a record into this thread's shard. `wait`: waits for room as long as the log can be
     /// written. `count`: a record that is not taken counts as dropped.
     pub(crate) fn push(&self, record: &Prepared<'_>, wait: bool, count: bool) -> Result<Ticket, NotRecorded> {
+        self.put(record.size(), wait, count, |buffer| record.copy(buffer))
+    }
+
+    /// Takes a record that was copied by another process.
+    pub(crate) fn hand_in(&self, record: &[u8]) -> Result<Ticket, NotRecorded> {
+        if record.len() > self.capacity {
+            return Err(NotRecorded::Full);
+        }
+        self.put(record.len(), true, false, |buffer| buffer.extend_from_slice(record))
+    }
+
+    fn put(
+        &self,
+        size: usize,
+        wait: bool,
+        count: bool,
+        copy: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Ticket, NotRecorded> {
         let (index, shard) = self.shard();
         let mut state = lock(&shard.state);
         loop {
             if state.closed {
                 return Err(NotRecorded::Closed);
             }
-            if state.buffer.len() + record.size() <= self.capacity {
+            if state.buffer.len() + size <= self.capacity {
                 break;
             }
             if !wait || self.is_failing() {
@@ -160,7 +188,7 @@ impl Queue {
             state.blocked -= 1;
         }
         let before = state.buffer.len();
-        record.copy(&mut state.buffer);
+        copy(&mut state.buffer);
         state.taken += 1;
         let ticket = Ticket {
             shard: index,
@@ -315,6 +343,10 @@ impl Queue {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn orders(&self) -> MutexGuard<'_, VecDeque<Order>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes the writer if it sleeps because there was nothing to do.

@@ -381,6 +381,11 @@ impl<'a> Copied<'a> {
         Some((Self { bytes }, rest))
     }
 
+    /// As it was copied.
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     fn word(&self, at: usize) -> u64 {
         let mut word = [0; 8];
         word.copy_from_slice(&self.bytes[at..at + 8]);

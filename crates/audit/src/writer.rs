@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Unavailable;
+use crate::handover::{Away, Reopen};
 use crate::journal::Journal;
 use crate::log::{Log, LogLimits};
 use crate::queue::Queue;
@@ -17,7 +18,7 @@ use crate::sink::{Sink, Tap};
 use crate::text;
 
 /// Lines that may wait to become durable, in bytes; more are only taken after a commit.
-const MAX_WAITING: usize = 8 << 20;
+pub(crate) const MAX_WAITING: usize = 8 << 20;
 /// After it found records, the writer lets this time pass before it looks for more, unless somebody waits or the queue
 /// fills up: being woken for each record would cost more than writing it.
 const GATHER: Duration = Duration::from_millis(2);
@@ -25,13 +26,13 @@ const GATHER: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_secs(60);
 
 pub(crate) struct Writer {
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     recent: Arc<Recent>,
-    log: Log,
+    pub(crate) log: Log,
     sink: Option<Sink>,
     taps: Vec<Box<dyn Tap>>,
     /// Calls that began and have not ended.
-    open: Journal,
+    pub(crate) open: Journal,
     clock: Arc<dyn Clock>,
     limits: LogLimits,
     batch: Batch,
@@ -41,23 +42,26 @@ pub(crate) struct Writer {
     taken: Vec<u64>,
     /// Wall time at the start, and the monotonic time then: ages count from there.
     start: (u64, Duration),
-    now: Now,
-    failing: Option<Failing>,
+    pub(crate) now: Now,
+    pub(crate) failing: Option<Failing>,
+    /// Set while another process has the files.
+    pub(crate) away: Option<Away>,
+    pub(crate) reopen: Option<Reopen>,
     /// Since when something waits to be committed, and to be signed.
     uncommitted: Option<Duration>,
     unsigned: Option<Duration>,
 }
 
 #[derive(Clone, Copy)]
-struct Now {
-    wall_us: u64,
+pub(crate) struct Now {
+    pub(crate) wall_us: u64,
     monotonic: Duration,
     age_us: u64,
 }
 
-struct Failing {
+pub(crate) struct Failing {
     retry_at: Duration,
-    reason: String,
+    pub(crate) reason: String,
 }
 
 impl Writer {
@@ -90,6 +94,8 @@ impl Writer {
             },
             clock,
             failing: None,
+            away: None,
+            reopen: None,
             uncommitted: None,
             unsigned: None,
         }
@@ -127,8 +133,15 @@ impl Writer {
             let closing = self.queue.is_closing();
             let urgent = self.queue.take_urgent();
             self.look_at_clock();
-            let found = self.drain();
-            self.tick(urgent || closing);
+            self.obey();
+            let found = match self.away {
+                Some(_) => self.forward(),
+                None => {
+                    let found = self.drain();
+                    self.tick(urgent || closing);
+                    found
+                }
+            };
             self.show();
             if closing {
                 return self.finish();
@@ -158,7 +171,7 @@ impl Writer {
         self.now.monotonic.saturating_sub(moment)
     }
 
-    fn may_try(&self) -> bool {
+    pub(crate) fn may_try(&self) -> bool {
         self.failing
             .as_ref()
             .is_none_or(|failing| self.now.monotonic >= failing.retry_at)
@@ -166,7 +179,7 @@ impl Writer {
 
     /// Takes what waits; whether there was anything. Records of different threads are put in the order in which their calls
     /// ended.
-    fn drain(&mut self) -> bool {
+    pub(crate) fn drain(&mut self) -> bool {
         if self.log.waiting() >= MAX_WAITING {
             if self.may_try() {
                 self.commit();
@@ -176,6 +189,16 @@ impl Writer {
             }
         }
         let before = self.log.chain.seq;
+        let dropped = self.collect(Self::append);
+        if dropped > 0 {
+            tracing::warn!(dropped, "audit records found no room and are lost");
+            self.own(LineKind::Dropped, dropped, "the queue was full");
+        }
+        self.log.chain.seq > before
+    }
+
+    /// Takes what waits, in the order in which calls ended; returns how many records found no room.
+    pub(crate) fn collect(&mut self, mut put: impl FnMut(&mut Self, &Copied<'_>)) -> u64 {
         let mut dropped = 0;
         let mut spares = std::mem::take(&mut self.spares);
         for (index, spare) in spares.iter_mut().enumerate() {
@@ -191,19 +214,15 @@ impl Writer {
                 .filter_map(|(at, first)| first.map(|(record, behind)| (at, record, behind)))
                 .min_by_key(|(_, record, _)| record.ended_us());
             let Some((at, record, behind)) = next else { break };
-            self.append(&record);
+            put(self, &record);
             rests[at] = behind;
         }
         spares.iter_mut().for_each(Vec::clear);
         self.spares = spares;
-        if dropped > 0 {
-            tracing::warn!(dropped, "audit records found no room and are lost");
-            self.own(LineKind::Dropped, dropped, "the queue was full");
-        }
-        self.log.chain.seq > before
+        dropped
     }
 
-    fn append(&mut self, record: &Copied<'_>) {
+    pub(crate) fn append(&mut self, record: &Copied<'_>) {
         let digest = self.log.append(record);
         let seq = self.log.chain.seq;
         match record.kind() {
@@ -230,7 +249,7 @@ impl Writer {
     }
 
     /// One of the log's own records.
-    fn own(&mut self, kind: LineKind, count: u64, note: &str) {
+    pub(crate) fn own(&mut self, kind: LineKind, count: u64, note: &str) {
         let record = Record {
             note: Some(note),
             ..Record::new(Kind::Marker, text::from_micros(self.now.wall_us), "audit", "ok")
@@ -363,7 +382,7 @@ impl Writer {
     }
 
     /// Makes everything durable, or begins to fail.
-    fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         self.log.set_time(self.now.wall_us);
         let result = self.log.sync();
         self.committed();
@@ -376,6 +395,14 @@ impl Writer {
                 }
             }
             Err(error) => self.fail(&error),
+        }
+        self.queue.attempted();
+    }
+
+    /// What was handed on is durable elsewhere.
+    pub(crate) fn confirmed(&mut self) {
+        for (index, taken) in self.taken.iter().enumerate() {
+            self.queue.set_durable(index, *taken);
         }
         self.queue.attempted();
     }
@@ -393,7 +420,7 @@ impl Writer {
         counts.durable.store(self.log.chain.seq, Ordering::Release);
     }
 
-    fn fail(&mut self, error: &io::Error) {
+    pub(crate) fn fail(&mut self, error: &io::Error) {
         self.queue.counts.failures.fetch_add(1, Ordering::Relaxed);
         let reason = error.to_string();
         if self.failing.is_none() {
@@ -407,7 +434,7 @@ impl Writer {
     }
 
     /// Shows what was taken: to the ring, the second output, the counters.
-    fn show(&mut self) {
+    pub(crate) fn show(&mut self) {
         self.recent.show(&mut self.batch);
         let (sink, taps, counts) = (self.sink.as_ref(), &mut self.taps, &self.queue.counts);
         self.log.tapped(|lines| {
@@ -456,6 +483,16 @@ impl Writer {
 
     /// Ends the log in order.
     fn finish(mut self) -> Result<(), Unavailable> {
+        if self.away.is_some() {
+            self.forward();
+        }
+        match &self.away {
+            // It goes on elsewhere.
+            Some(away) if away.is_delivered() => return Ok(()),
+            // The process that had it is gone, and the files cannot be opened yet.
+            Some(_) => self.come_back()?,
+            None => {}
+        }
         if self.failing.is_some() {
             // What is in the queue still had no room; one attempt with all of it.
             self.drain();
