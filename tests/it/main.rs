@@ -30,4 +30,5 @@ mod streams;
 mod support;
 mod tls;
 mod tokens;
+mod upgrade;
 mod upstreams;

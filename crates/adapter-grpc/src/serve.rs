@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferromcp_core::{Event, Gateway};
-use ferromcp_endpoint::Endpoint;
+use ferromcp_endpoint::{Endpoint, Gate};
 use ferromcp_tls::ServerTls;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -34,6 +34,7 @@ const MAX_METADATA: u32 = 16 << 10;
 /// The gRPC door to an endpoint and its gateway.
 #[derive(Clone, Debug)]
 pub struct Doors {
+    endpoint: Arc<Endpoint>,
     gateway: Arc<Gateway>,
     services: Arc<Services>,
     /// For connections, however many listeners there are.
@@ -52,13 +53,22 @@ impl Doors {
         tls: Option<Arc<ServerTls>>,
     ) -> std::io::Result<Self> {
         let gateway = Arc::clone(endpoint.gateway());
-        let services = Services::new(endpoint, settings).map_err(std::io::Error::other)?;
+        let services = Services::new(Arc::clone(&endpoint), settings).map_err(std::io::Error::other)?;
         Ok(Self {
+            endpoint,
             gateway,
             places: Arc::new(Semaphore::new(services.settings().max_connections)),
             services: Arc::new(services),
             tls,
         })
+    }
+}
+
+impl Doors {
+    /// Open connections over all listeners.
+    pub fn connections(&self) -> usize {
+        let places = self.services.settings().max_connections;
+        places.saturating_sub(self.places.available_permits())
     }
 }
 
@@ -68,12 +78,19 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
     let mut tasks = JoinSet::new();
     let mut follow = Box::pin(follow(&doors));
     let mut told = false;
+    let endpoint = Arc::clone(&doors.endpoint);
+    let mut gate = endpoint.gates().follow();
     doors.services.serving(true).await;
     loop {
+        let now = gate.now();
+        if now == Gate::Left && tasks.is_empty() {
+            break;
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            () = gate.changed() => {}
+            accepted = listener.accept(), if now == Gate::Open => match accepted {
                 Ok((stream, peer)) => {
                     // Whoever comes when it is full finds the connection closed, and tries again.
                     if let Ok(place) = Arc::clone(&doors.places).try_acquire_owned() {
@@ -167,6 +184,11 @@ async fn talk<S>(
     let mut work = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
         ended = work.as_mut() => ended,
+        // The client opens a new connection for what comes next: to another process, where one has the socket.
+        () = doors.endpoint.gates().left() => {
+            work.as_mut().graceful_shutdown();
+            work.await
+        }
         () = stop.cancelled() => {
             work.as_mut().graceful_shutdown();
             work.await

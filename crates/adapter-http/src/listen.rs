@@ -54,6 +54,24 @@ impl Listener {
             .collect()
     }
 
+    /// A socket that listens already, of another process.
+    ///
+    /// # Errors
+    /// It is no socket that listens.
+    pub fn from_std(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The same socket once more, to be handed to another process.
+    ///
+    /// # Errors
+    /// The process has too many files open.
+    pub fn try_clone(&self) -> io::Result<std::net::TcpListener> {
+        self.socket.try_clone()
+    }
+
     /// The address that was bound, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.address

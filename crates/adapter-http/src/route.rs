@@ -13,8 +13,8 @@ use ferromcp_core::guesses::{Guesses, Shown, refusal};
 use ferromcp_core::{ErrorCode, Gateway};
 use ferromcp_endpoint::Endpoint;
 use ferromcp_tls::ServerTls;
-use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -216,6 +216,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             request.extensions_mut().insert(Arc::clone(certificate));
         }
         let busy = Some(self.control.busy());
+        let http2 = request.version() == Version::HTTP_2;
         let shown = self.shown(&request);
         let (cors, work) = match self.site.rules.check_origin(request.headers()) {
             Ok(origin) => match self.guessed_too_often(shown) {
@@ -229,6 +230,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
             work,
             cors,
             shown,
+            http2,
             busy,
         }
     }
@@ -289,8 +291,10 @@ impl From<Response<Body>> for Work {
 pub(crate) struct Answering {
     site: Arc<Site>,
     work: Work,
-    cors: Option<http::HeaderValue>,
+    cors: Option<HeaderValue>,
     shown: Option<Shown>,
+    /// Spoken on a connection that has other ways to say what `connection: close` says.
+    http2: bool,
     busy: Option<Busy>,
 }
 
@@ -314,6 +318,12 @@ impl Future for Answering {
             guesses.learn(shown, good, response.extensions().get());
         }
         authorization::challenge(&mut response, self.site.settings().authorization.as_ref());
+        if self.site.gateway().is_leaving() && !self.http2 {
+            // Connections that idle are not closed: a request may be on its way.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(busy) = self.busy.take() {
             response.body_mut().hold(busy);
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ferromcp_endpoint::Gate;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -51,8 +52,11 @@ pub async fn serve(listener: Listener, doors: Doors, stop: CancellationToken) ->
         connections: HashMap::new(),
         tasks: JoinSet::new(),
     };
-    server.accept(&listener, &stop).await;
+    let left = server.accept(&listener, &stop).await;
     drop(listener);
+    if left {
+        server.leave(&stop).await;
+    }
     server.finish().await;
     Ok(())
 }
@@ -65,19 +69,42 @@ struct Server {
 }
 
 impl Server {
-    async fn accept(&mut self, listener: &TcpListener, stop: &CancellationToken) {
+    /// Accepts connections until the stop, or until another process has the socket (true).
+    async fn accept(&mut self, listener: &TcpListener, stop: &CancellationToken) -> bool {
         let mut second = seconds();
+        let site = Arc::clone(&self.site);
+        let mut gate = site.endpoint().gates().follow();
         loop {
+            let now = gate.now();
+            if now == Gate::Left {
+                return true;
+            }
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
-                accepted = listener.accept() => match accepted {
+                () = stop.cancelled() => return false,
+                () = gate.changed() => {}
+                accepted = listener.accept(), if now == Gate::Open => match accepted {
                     Ok((stream, peer)) => self.start(stream, peer.ip()),
                     Err(e) => {
                         warn!(error = %e, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                _ = second.tick() => self.sweep(),
+            }
+        }
+    }
+
+    /// Serves the connections that there are, while new ones are accepted elsewhere.
+    async fn leave(&mut self, stop: &CancellationToken) {
+        for control in self.connections.values() {
+            control.order(Order::Leave);
+        }
+        let mut second = seconds();
+        while !self.tasks.is_empty() {
+            tokio::select! {
+                () = stop.cancelled() => return,
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 _ = second.tick() => self.sweep(),
             }

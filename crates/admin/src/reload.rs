@@ -51,6 +51,9 @@ pub trait Reload: Send + Sync {
     /// Takes back the configuration of this number, or the one before the last.
     fn roll_back<'a>(&'a self, principal: &'a str, to: Option<u64>) -> Reloading<'a>;
 
+    /// Another process takes this one's place. What it comes to: `{"pid","version","took_ms"}`.
+    fn upgrade<'a>(&'a self, principal: &'a str) -> Reloading<'a>;
+
     /// The configurations that can be taken back.
     fn generations(&self) -> Reloading<'_>;
 }
@@ -152,6 +155,18 @@ pub(crate) async fn roll_back(admin: &Admin, principal: &str, body: &[u8]) -> Re
         })?),
     };
     answered(with(admin)?.roll_back(principal, to).await)
+}
+
+/// `POST /admin/v1/upgrade`, with nothing.
+pub(crate) async fn upgrade(admin: &Admin, principal: &str, body: &[u8]) -> Result<Answer, Refusal> {
+    if !body.trim_ascii().is_empty() && body.trim_ascii() != b"{}" {
+        return Err(invalid("an upgrade takes no body"));
+    }
+    let Some(reload) = &admin.reload else {
+        let message = "this server was started without a configuration file: send SIGUSR2 to it";
+        return Err(Refusal::new(Code::Conflict, "reload.file", message));
+    };
+    answered(reload.upgrade(principal).await)
 }
 
 /// `GET /admin/v1/generations`.

@@ -81,6 +81,7 @@ pub(crate) enum Route {
     Reload,
     Plan,
     Rollback,
+    Upgrade,
     Generations,
     OpenApi,
 }
@@ -104,6 +105,7 @@ impl Route {
             ["reload"] => Self::Reload,
             ["plan"] => Self::Plan,
             ["rollback"] => Self::Rollback,
+            ["upgrade"] => Self::Upgrade,
             ["generations"] => Self::Generations,
             ["openapi.json"] => Self::OpenApi,
             _ => return None,
@@ -121,7 +123,8 @@ impl Route {
             | Self::Why
             | Self::Reload
             | Self::Plan
-            | Self::Rollback => "POST",
+            | Self::Rollback
+            | Self::Upgrade => "POST",
             Self::Usage(_) | Self::Audit | Self::Status | Self::Generations | Self::OpenApi => "GET",
         }
     }
@@ -347,6 +350,10 @@ impl Admin {
             Route::Rollback => {
                 let (headers, body) = (request.headers().clone(), request.into_body());
                 reload::roll_back(self, principal, &body_of(&headers, body).await?).await
+            }
+            Route::Upgrade => {
+                let (headers, body) = (request.headers().clone(), request.into_body());
+                reload::upgrade(self, principal, &body_of(&headers, body).await?).await
             }
             Route::Generations => reload::generations(self).await,
             Route::Why => {

@@ -21,6 +21,9 @@ pub enum TenantsError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was let go of.
+    #[error("another process is taking the place of this one, and has the store")]
+    Away,
     /// What is in the store does not go with the configuration.
     #[error("{place}: {message}")]
     Conflict {
@@ -47,7 +50,8 @@ pub struct Tenants {
     /// Held for as long as it takes to copy or replace the pointer.
     rules: RwLock<Arc<dyn Rules>>,
     /// One change at a time. Held while the disk is written, so never in an async task.
-    store: Mutex<Store>,
+    /// `None` while another process has it.
+    store: Mutex<Option<Store>>,
     /// Held for as long as it takes to copy or replace the pointer.
     all: RwLock<Arc<All>>,
 }
@@ -104,7 +108,7 @@ impl Tenants {
         Ok(Self {
             directory: directory.to_owned(),
             rules: RwLock::new(rules),
-            store: Mutex::new(store),
+            store: Mutex::new(Some(store)),
             all: RwLock::new(Arc::new(all)),
         })
     }
@@ -121,8 +125,11 @@ impl Tenants {
         apply: impl FnOnce(AccessSettings),
     ) -> Result<(), TenantsError> {
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = &*store else {
+            return Err(TenantsError::Away);
+        };
         let rules: Arc<dyn Rules> = Arc::from(rules);
-        let all = checked_all(&self.directory, &store, &*rules)?;
+        let all = checked_all(&self.directory, store, &*rules)?;
         let parts: Vec<&TenantParts> = all.values().map(|held| &held.parts).collect();
         let snapshot = gateway.snapshot();
         let access = rules
@@ -135,6 +142,23 @@ impl Tenants {
         apply(access);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         *self.all.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        Ok(())
+    }
+
+    /// Lets go of the store, so that another process can open it. Nothing can be changed from then on. Blocks.
+    pub fn let_go(&self) {
+        *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Opens the store again, which nobody has changed in between. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be opened; nothing can be changed then.
+    pub fn take_back(&self) -> Result<(), StoreError> {
+        let mut held = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(Store::open(&self.directory)?);
+        }
         Ok(())
     }
 
@@ -186,6 +210,13 @@ impl Tenants {
             .map_err(|e| Refusal::new(Code::InvalidRequest, "admin.tenant.id", e.to_string()).at("/id"))?;
         // Under the lock: a reload may just make it one of the file.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = &mut *store else {
+            return Err(Refusal::new(
+                Code::Unavailable,
+                "admin.upgrade",
+                format!("{}; retry in a moment", TenantsError::Away),
+            ));
+        };
         if self.is_of_file(id) {
             return Err(Refusal::new(
                 Code::Conflict,

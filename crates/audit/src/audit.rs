@@ -412,8 +412,8 @@ impl Audit {
 }
 
 impl AuditWriter {
-    pub(crate) fn queue(&self) -> &Queue {
-        &self.queue
+    pub(crate) fn shared_queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
     }
 
     /// The key that verifies this log; `None` without a directory.

@@ -2,7 +2,7 @@
 //! first still has to record goes into the log of the second. There is one writer at any time, and one chain.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use crate::audit::{Audit, AuditWriter};
 use crate::error::Unavailable;
@@ -37,6 +37,18 @@ pub(crate) enum Order {
 type Told = mpsc::Sender<Result<(), Unavailable>>;
 
 impl AuditWriter {
+    /// What hands the log over.
+    #[must_use]
+    pub fn handover(&self) -> Handover {
+        Handover(self.shared_queue())
+    }
+}
+
+/// Hands a running log over to another process.
+#[derive(Clone, Debug)]
+pub struct Handover(Arc<Queue>);
+
+impl Handover {
     /// Writes and signs what there is, and lets go of the files, so that another process can open them with
     /// [`Config::handed`](crate::Config::handed). From then on records go to `heir`. Blocks.
     ///
@@ -56,7 +68,7 @@ impl AuditWriter {
 
     fn order(&self, order: impl FnOnce(Told) -> Order) -> Result<(), Unavailable> {
         let (told, answer) = mpsc::channel();
-        self.queue().give(order(told));
+        self.0.give(order(told));
         answer.recv().unwrap_or_else(|_| {
             Err(Unavailable {
                 reason: "its writer ended".to_owned(),
@@ -238,7 +250,12 @@ impl Log {
 impl Queue {
     /// Orders the writer to do something.
     fn give(&self, order: Order) {
-        self.orders().push_back(order);
+        let mut orders = self.orders();
+        // Under the lock: a writer that ends lets go of all orders.
+        if !self.is_closed() {
+            orders.push_back(order);
+        }
+        drop(orders);
         self.hurry();
     }
 

@@ -105,7 +105,7 @@ pub use audit::{Audit, AuditWriter, Config, Health, OnError, OnFull, State, Stor
 pub use clock::{Clock, SystemClock};
 pub use entry::{Entry, Filter};
 pub use error::{ConfigError, KeyError, NotRecorded, OpenError, Unavailable};
-pub use handover::{FORMAT, Heir};
+pub use handover::{FORMAT, Handover, Heir};
 pub use key::{PublicKey, SigningKey};
 pub use log::LogLimits;
 pub use queue::Ticket;

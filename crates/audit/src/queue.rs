@@ -337,6 +337,7 @@ impl Queue {
             lock(&shard.state).closed = true;
         }
         self.phase.store(CLOSED, Ordering::Release);
+        self.orders().clear();
         self.let_go();
         self.attempted();
     }

@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand};
+pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand, Upgrade};
 pub(crate) use health::Health;
 
 /// The guarded front door for MCP tools.
 ///
 /// One binary serves tools, built in or living in other MCP servers, to MCP hosts (stdio and
-/// Streamable HTTP), scripts and services (REST). Every call goes through one pipeline that
+/// Streamable HTTP), scripts and services (REST, gRPC). Every call goes through one pipeline that
 /// limits, validates and records it.
 #[derive(Debug, Parser)]
 #[command(name = "ferromcp", version, about, long_about, max_term_width = 100, after_help = EXAMPLES)]
@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Have a running server take back an earlier configuration, or list them.
     Rollback(Rollback),
+    /// Replace the program of a running server without a failed call.
+    Upgrade(Upgrade),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema,
     /// Print a script that completes commands and options in a shell.

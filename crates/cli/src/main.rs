@@ -27,6 +27,7 @@ mod reload;
 mod serve;
 mod shell;
 mod tenants;
+mod upgrade;
 mod why;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Keys(Keys::New(args)) => keys::new(&args),
         Command::Apply(args) => apply::run(&args),
         Command::Rollback(args) => apply::roll_back(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
         Command::Tenants(args) => tenants::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Why(args) => why::run(&args),

@@ -4,8 +4,8 @@
 //! everything as it was.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use ferromcp_admin::{NotReloaded, Reload, Reloading, Tenants};
@@ -26,6 +26,7 @@ use crate::args::{Mode, Serve};
 use crate::build;
 use crate::plan::{Known, Plan, Side, What, same_workers, shown};
 use crate::serve::refuse_open_door;
+use crate::upgrade::Going;
 use history::{History, put_back};
 
 mod history;
@@ -59,6 +60,9 @@ pub(crate) struct Reloader {
     refused: AtomicU64,
     /// One reload at a time.
     state: Arc<Mutex<Option<State>>>,
+    /// Another process takes this one's place, or has taken it.
+    paused: AtomicBool,
+    going: OnceLock<Arc<Going>>,
 }
 
 struct State {
@@ -112,7 +116,50 @@ impl Reloader {
             done: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             state: Arc::new(Mutex::new(Some(state))),
+            paused: AtomicBool::new(false),
+            going: OnceLock::new(),
         })
+    }
+
+    /// Waits for a reload that is under way, and refuses further ones.
+    ///
+    /// # Errors
+    /// The server is shutting down.
+    pub(crate) async fn pause(&self) -> Result<(), NotReloaded> {
+        let state = self.state.lock().await;
+        self.paused.store(true, Ordering::SeqCst);
+        match *state {
+            Some(_) => Ok(()),
+            None => Err(refused("reload.draining", "the server is shutting down".into())),
+        }
+    }
+
+    /// Reloads are carried out again.
+    pub(crate) fn go_on(&self) {
+        self.paused.store(false, Ordering::SeqCst);
+    }
+
+    /// What carries out upgrades.
+    pub(crate) fn set_going(&self, going: Arc<Going>) {
+        let _ = self.going.set(going);
+    }
+
+    /// How long servers may take to start.
+    pub(crate) async fn start_limit(&self) -> Duration {
+        let state = self.state.lock().await;
+        let Some(state) = &*state else { return Duration::ZERO };
+        let config = &state.loaded.config;
+        let limits = config.servers.iter().filter_map(|server| server.start_timeout);
+        limits.max().unwrap_or_default().max(config.supervisor.start_timeout)
+    }
+
+    /// Waits until every server is ready or down.
+    pub(crate) async fn settled(&self) {
+        let limit = self.start_limit().await;
+        let state = self.state.lock().await;
+        if let Some(state) = &*state {
+            state.upstreams.settled(limit).await;
+        }
     }
 
     /// The text that is in force.
@@ -168,6 +215,12 @@ impl Reloader {
 
     async fn reloaded(self: &Arc<Self>, who: &str, wanted: Wanted) -> Result<Plan, NotReloaded> {
         let mut held = Arc::clone(&self.state).lock_owned().await;
+        if self.paused.load(Ordering::SeqCst) {
+            return Err(refused(
+                "reload.upgrade",
+                "another process is taking the place of this one: reload when it has".into(),
+            ));
+        }
         let Some(state) = held.as_mut() else {
             return Err(refused("reload.draining", "the server is shutting down".into()));
         };
@@ -388,6 +441,25 @@ impl Reloader {
                 (refusal.message.clone(), Some(refusal.rule), "refused")
             }
         };
+        self.record(who, method, begun, (&note, rule, outcome));
+    }
+
+    /// Records what came of an upgrade.
+    pub(crate) fn record_upgrade(&self, who: &str, begun: SystemTime, done: Result<String, &NotReloaded>) {
+        let told = match &done {
+            Ok(note) => (note.as_str(), None, "ok"),
+            Err(refusal) => (refusal.message.as_str(), Some(refusal.rule), "refused"),
+        };
+        self.record(who, "upgrade", begun, told);
+    }
+
+    fn record(
+        &self,
+        who: &str,
+        method: &'static str,
+        begun: SystemTime,
+        (note, rule, outcome): (&str, Option<&'static str>, &'static str),
+    ) {
         let Some(audit) = &self.audit else { return };
         let note = &note[..note.floor_char_boundary(NOTE)];
         let record = Record {
@@ -455,6 +527,15 @@ impl Reload for ByAdmin {
 
     fn roll_back<'a>(&'a self, principal: &'a str, to: Option<u64>) -> Reloading<'a> {
         Box::pin(async move { self.0.roll_back(principal, to).await.map(|plan| told(&plan)) })
+    }
+
+    fn upgrade<'a>(&'a self, principal: &'a str) -> Reloading<'a> {
+        Box::pin(async move {
+            match self.0.going.get() {
+                Some(going) => going.upgrade(principal).await,
+                None => Err(refused("upgrade.failed", "the server is still starting".into())),
+            }
+        })
     }
 
     fn generations(&self) -> Reloading<'_> {

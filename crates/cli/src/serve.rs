@@ -8,7 +8,7 @@ use std::time::Duration;
 use ferromcp_adapter_http::{Doors, HttpSettings, Listener, ServerTls, Threads};
 use ferromcp_adapter_stdio::Ended;
 use ferromcp_admin::{Admin, AdminSettings, Reload, Tenants};
-use ferromcp_audit::{Audit, AuditWriter};
+use ferromcp_audit::{Audit, AuditWriter, Handover};
 use ferromcp_config::{Config, JwtKeys, LogFormat};
 use ferromcp_core::{Access, Credential, Gateway, Tokens};
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
@@ -22,13 +22,27 @@ use crate::build;
 use crate::exit::Failure;
 use crate::jwks::Keys;
 use crate::reload::{self, ByAdmin, Parts, Reloader};
+use crate::upgrade::{self, Coming, Going, Sockets};
 
 mod grpc;
+mod notify;
 
+/// How often is looked whether connections have ended.
+const LOOK: Duration = Duration::from_millis(20);
 /// What is left of the drain limit for ending children after their calls have ended.
 const STOP_CHILDREN: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
+    let (coming, sockets) = Coming::of_environment()?.unzip();
+    let served = serve(args, coming.as_ref(), sockets.unwrap_or_default());
+    if let (Err(failure), Some(coming)) = (&served, &coming) {
+        coming.failed(failure);
+    }
+    served
+}
+
+/// `coming`: there is a process whose place this one takes.
+fn serve(args: &Serve, coming: Option<&Coming>, mut sockets: Sockets) -> Result<(), Failure> {
     let loaded = build::loaded(args)?;
     let config = Arc::new(loaded.config.clone());
     let http = args.mode != Mode::Stdio;
@@ -45,31 +59,39 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
     let threads = args.threads.map_or_else(cores, usize::from);
     // Bind before anything is started: a taken port must not leave children behind.
     let listeners = if http {
-        Listener::bind_shared(config.listen.http, threads).map_err(|e| Failure::Bind(e.to_string()))?
+        let bound = sockets.bind(upgrade::HTTP, config.listen.http, threads);
+        bound.map_err(|e| Failure::Bind(e.to_string()))?
     } else {
         Vec::new()
     };
     let grpc = if http {
-        grpc::bind(&config, threads)?
+        grpc::bind(&config, &mut sockets, threads)?
     } else {
         Vec::new()
     };
-    let admin_socket = config.admin.as_ref().map(|admin| bind_admin(admin.listen));
+    let admin_socket = config.admin.as_ref();
+    let admin_socket = admin_socket.map(|admin| bind_admin(&mut sockets, admin.listen));
     let admin_socket = admin_socket.transpose()?;
     let tls = if http { build::tls(&config)? } else { None };
+    // All that can be wrong with the configuration was found by now.
+    coming.map_or(Ok(()), Coming::take)?;
     let mut records = Records::default();
     let _call_log = call_log(&config, &mut records)?;
     let tokens = build::tokens_of(&config)?;
     let tenants = build::tenants(&config, tokens.clone())?;
     let access = build::access(&config, tokens.clone(), tenants.as_deref())?;
     check_tenant(args, &access)?;
-    let (recorded, audit) = build::audit(&config)?.unzip();
+    let (recorded, audit) = build::audit(&config, coming.is_some())?.unzip();
     records.audit.clone_from(&recorded);
     let tally = Arc::new(Tally::default());
     records.tally = Some(Arc::clone(&tally));
     records.journal = config.audit.log.as_ref().is_some_and(|log| log.journal);
     let gateway = build::gateway(&config, access, records)?;
     let runtime = runtime(threads)?;
+    if let Some(coming) = coming {
+        let _entered = runtime.enter();
+        coming.listen(recorded.clone())?;
+    }
     let reloader = Reloader::start(
         &runtime,
         Parts {
@@ -83,7 +105,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         },
     );
     let admin = admin_socket
-        .zip(config.admin.as_ref().zip(tenants))
+        .zip(config.admin.as_ref().zip(tenants.clone()))
         .map(|(socket, (settings, tenants))| {
             let reload = args.config.is_some().then(|| Arc::clone(&reloader));
             (socket, admin(settings, tenants, &gateway, recorded, reload))
@@ -97,8 +119,10 @@ pub(crate) fn run(args: &Serve) -> Result<(), Failure> {
         reloader,
         tls,
         stop: CancellationToken::new(),
+        sockets,
+        handed: (tenants, audit.as_ref().map(AuditWriter::handover)),
     };
-    let served = server.run(listeners, grpc, args);
+    let served = server.run((listeners, grpc), args, coming);
     match audit.map(AuditWriter::close) {
         Some(Err(e)) => {
             eprintln!("ferromcp: the audit log could not be closed: {e}");
@@ -155,22 +179,57 @@ struct Server {
     reloader: Arc<Reloader>,
     tls: Option<Arc<ServerTls>>,
     stop: CancellationToken,
+    sockets: Sockets,
+    /// What one process can have at a time.
+    handed: (Option<Arc<Tenants>>, Option<Handover>),
 }
 
 impl Server {
-    fn run(mut self, listeners: Vec<Listener>, grpc: Vec<Listener>, args: &Serve) -> Result<(), Failure> {
+    fn run(
+        mut self,
+        (listeners, grpc): (Vec<Listener>, Vec<Listener>),
+        args: &Serve,
+        coming: Option<&Coming>,
+    ) -> Result<(), Failure> {
         let signals = self.runtime.block_on(async { Signals::listen() })?;
         let endpoint = Arc::new(Endpoint::new(
             Arc::clone(&self.gateway),
-            endpoint_settings(&self.config),
+            EndpointSettings {
+                sealing_key: coming.and_then(Coming::sealing_key),
+                ..endpoint_settings(&self.config)
+            },
         ));
         self.runtime.block_on(self.fetch_keys())?;
         let drain = self.config.supervisor.drain;
-        let admin = self.open_admin();
-        let grpc = self.open_grpc(grpc, &endpoint)?;
-        let doors = self.open_http(listeners, &endpoint, drain)?;
-        self.runtime.block_on(async { self.follow(args) })?;
-        let drained = self.runtime.block_on(self.wait(args, &endpoint, signals, drain));
+        if let Some(coming) = coming {
+            self.runtime.block_on(self.reloader.settled());
+            coming.check_servers(&self.gateway)?;
+            let _entered = self.runtime.enter();
+            coming.take_sessions(&endpoint)?;
+        }
+        let going = self.going(args, &endpoint);
+        let admin = self.open_admin(&going);
+        let (grpc, grpc_doors) = self.open_grpc(grpc, &endpoint)?;
+        let (doors, http_doors) = self.open_http(listeners, &endpoint, drain)?.unzip();
+        self.runtime.block_on(async { self.follow(args, &going) })?;
+        if let Some(coming) = coming {
+            coming.serving();
+        }
+        notify::serving();
+        let open = || {
+            grpc_doors.as_ref().map_or(0, ferromcp_adapter_grpc::Doors::connections)
+                + http_doors.as_ref().map_or(0, Doors::connections)
+        };
+        let replaced = async {
+            going.left().await;
+            served_to_the_end(&self.gateway, open, drain).await;
+        };
+        let drained = self
+            .runtime
+            .block_on(self.wait((args, signals), &endpoint, replaced, drain));
+        if !going.leaving().is_cancelled() {
+            notify::stopping();
+        }
         self.stop.cancel();
         if let Some(admin) = admin {
             // It ends within its own bound; an error was told when it happened.
@@ -193,13 +252,38 @@ impl Server {
         )))
     }
 
+    /// What another process can take over.
+    fn going(&mut self, args: &Serve, endpoint: &Arc<Endpoint>) -> Arc<Going> {
+        let (tenants, audit) = std::mem::take(&mut self.handed);
+        let going = Going::new(upgrade::Parts {
+            mode: args.mode,
+            sockets: std::mem::take(&mut self.sockets),
+            endpoint: Arc::clone(endpoint),
+            gateway: Arc::clone(&self.gateway),
+            tenants,
+            audit,
+            reloader: Arc::clone(&self.reloader),
+        });
+        self.reloader.set_going(Arc::clone(&going));
+        going
+    }
+
     /// Reloads at SIGHUP and, where that is asked for, when the file changes. On the runtime.
-    fn follow(&self, args: &Serve) -> Result<(), Failure> {
+    fn follow(&self, args: &Serve, going: &Arc<Going>) -> Result<(), Failure> {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
             let mut hang_up =
                 signal(SignalKind::hangup()).map_err(|e| Failure::other("cannot listen for signals", e))?;
+            let mut upgrades =
+                signal(SignalKind::user_defined2()).map_err(|e| Failure::other("cannot listen for signals", e))?;
+            let going = Arc::clone(going);
+            tokio::spawn(async move {
+                while upgrades.recv().await.is_some() {
+                    // What came of it was told.
+                    drop(going.upgrade("SIGUSR2").await);
+                }
+            });
             let reloader = args.config.is_some().then(|| Arc::clone(&self.reloader));
             tokio::spawn(async move {
                 while hang_up.recv().await.is_some() {
@@ -233,9 +317,17 @@ impl Server {
     }
 
     /// Opens the admin API beside the doors.
-    fn open_admin(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+    fn open_admin(&mut self, going: &Arc<Going>) -> Option<tokio::task::JoinHandle<()>> {
         let (socket, admin) = self.admin.take()?;
-        let stop = self.stop.clone();
+        let (stop, stopped, leaving) = (CancellationToken::new(), self.stop.clone(), going.leaving());
+        let both = stop.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = leaving.cancelled() => {}
+            }
+            both.cancel();
+        });
         if let Ok(address) = socket.local_addr() {
             if self.config.log.format == LogFormat::Json {
                 info!(url = %format_args!("http://{address}/admin/v1"), "admin API listening");
@@ -255,7 +347,7 @@ impl Server {
         listeners: Vec<Listener>,
         endpoint: &Arc<Endpoint>,
         drain: Duration,
-    ) -> Result<Option<Threads>, Failure> {
+    ) -> Result<Option<(Threads, Doors)>, Failure> {
         let Some(address) = listeners.first().map(Listener::local_addr) else {
             return Ok(None);
         };
@@ -277,15 +369,15 @@ impl Server {
         let threads = Threads::start(listeners, &doors, &self.stop, drain)
             .map_err(|e| Failure::other("cannot start the HTTP threads", e))?;
         announce(&self.config, &self.gateway, address);
-        Ok(Some(threads))
+        Ok(Some((threads, doors)))
     }
 
     /// Waits for the end of the input (stdio) or a signal, then drains. True if all calls ended.
     async fn wait(
         &self,
-        args: &Serve,
+        (args, mut signals): (&Serve, Signals),
         endpoint: &Arc<Endpoint>,
-        mut signals: Signals,
+        replaced: impl Future<Output = ()>,
         drain: Duration,
     ) -> bool {
         let stop = CancellationToken::new();
@@ -293,6 +385,7 @@ impl Server {
         let early = tokio::select! {
             clean = &mut stdio => Some(clean),
             () = signals.stop() => None,
+            () = replaced => None,
         };
         self.gateway.refuse_new();
         stop.cancel();
@@ -337,9 +430,22 @@ impl Server {
     }
 }
 
-fn bind_admin(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .map_err(|e| Failure::Bind(format!("admin.listen: cannot listen on {address}: {e}")))
+fn bind_admin(sockets: &mut Sockets, address: SocketAddr) -> Result<TcpListener, Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::Bind(format!("admin.listen: {e}"));
+    let bound = sockets.bind(upgrade::ADMIN, address, 1).map_err(|e| failed(&e))?;
+    let socket = bound.into_iter().next().map(Listener::into_std);
+    socket.ok_or_else(|| failed(&"no socket"))
+}
+
+/// Waits until the connections that there are have ended, at most `limit`.
+async fn served_to_the_end(gateway: &Gateway, open: impl Fn() -> usize, limit: Duration) {
+    let ended = async {
+        while open() > 0 || gateway.in_flight() > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    // What is open after that are connections without a call.
+    let _ = tokio::time::timeout(limit, ended).await;
 }
 
 fn endpoint_settings(config: &Config) -> EndpointSettings {

@@ -339,6 +339,18 @@ impl Access {
         })
     }
 
+    /// A principal that another process knows.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub(crate) fn handed(&self, tenant: &str, name: &str) -> Result<Principal, CallError> {
+        let found = self.given(tenant).map_err(|d| denied(&d))?;
+        Ok(Principal {
+            name: name.into(),
+            ..found
+        })
+    }
+
     /// Whether what a principal proved is still good at this moment.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ pub struct Gateway {
     board: Arc<Board>,
     observer: Box<dyn Observer>,
     in_flight: AtomicUsize,
+    leaving: AtomicBool,
     draining: AtomicBool,
     logs: logs::Logs,
 }
@@ -64,6 +65,7 @@ impl Gateway {
             board: Arc::new(Board::new(identity, policy)),
             observer: Box::new(observer),
             in_flight: AtomicUsize::new(0),
+            leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             logs: logs::Logs::default(),
         }
@@ -149,6 +151,14 @@ impl Gateway {
     /// the token or certificate not at its end. For streams that stay open.
     pub fn still_admits(&self, principal: &Principal) -> bool {
         self.board.latest().access.still(principal).is_ok()
+    }
+
+    /// Somebody whom another process let in, and whose place this one takes.
+    ///
+    /// # Errors
+    /// The tenant is not here, or is suspended.
+    pub fn handed(&self, tenant: &str, name: &str) -> Result<Principal, CallError> {
+        self.board.latest().access.handed(tenant, name)
     }
 
     /// Whether somebody may read a resource by the rules of this moment, so that it may be told of its changes.
@@ -290,6 +300,18 @@ impl Gateway {
     /// True once [`Self::drain`] began.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Another process takes the place of this one: streams end, while calls are still taken.
+    pub fn leave(&self) {
+        if !self.leaving.swap(true, Ordering::SeqCst) {
+            self.emit(Event::Leaving);
+        }
+    }
+
+    /// True once [`Self::leave`] was called.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Refuses new calls from now on.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ferromcp_core::{Call, CallError, Credential, Gateway, NoClient, Operation, Principal, Snapshot};
 use ferromcp_protocol::message::is_batch;
 use ferromcp_protocol::{
@@ -16,6 +16,8 @@ use crate::batch;
 use crate::cx::Cx;
 use crate::dress::Dress;
 use crate::feed::Feed;
+use crate::gate::Gates;
+use crate::handed::Peer;
 use crate::incoming::{HeaderField, Headers, Incoming, Link};
 use crate::legacy;
 use crate::method;
@@ -32,6 +34,10 @@ pub struct Endpoint {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) seal: Seal,
     dress: ArcSwap<Dress>,
+    /// What listeners do with their sockets.
+    gates: Gates,
+    /// The other process, while two have the sessions.
+    pub(crate) peer: ArcSwapOption<Arc<dyn Peer>>,
 }
 
 impl Endpoint {
@@ -48,7 +54,19 @@ impl Endpoint {
             store,
             seal,
             dress,
+            gates: Gates::default(),
+            peer: ArcSwapOption::empty(),
         }
+    }
+
+    /// What listeners do with their sockets.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// The key that seals request state, for a process that takes this one's place.
+    pub fn sealing_key(&self) -> Option<[u8; 32]> {
+        self.seal.key()
     }
 
     /// The gateway behind.
@@ -145,7 +163,9 @@ impl Endpoint {
             },
         };
         session.touch();
-        notified(&session, notification);
+        if !notified(&session, notification) {
+            self.pass_on(&session, incoming);
+        }
         Answer::accepted()
     }
 
@@ -165,8 +185,19 @@ impl Endpoint {
             },
         };
         session.touch();
-        answered(&session, response);
+        if !answered(&session, response) {
+            self.pass_on(&session, incoming);
+        }
         Answer::accepted()
+    }
+
+    /// What belongs to nothing that runs here may belong to something in the other process.
+    fn pass_on(&self, session: &Session, incoming: &Incoming<'_>) {
+        if let Some((peer, text)) = self.peer().zip(std::str::from_utf8(incoming.body).ok())
+            && !session.id().is_empty()
+        {
+            peer.message(session.id(), text);
+        }
     }
 
     /// The snapshot for this request, and the prebuilt text that goes with it.
@@ -281,6 +312,9 @@ impl Endpoint {
     pub fn end(&self, session: &Session) {
         if !session.id().is_empty() {
             self.store.remove(session.id());
+            if let Some(peer) = self.peer() {
+                peer.ended(session.id());
+            }
         }
         session.end();
     }
@@ -340,21 +374,20 @@ fn turned_away(endpoint: &Endpoint, incoming: &Incoming<'_>, error: &CallError) 
     Answer::turned_away(Some(request.id), error)
 }
 
-/// Acts on a notification from a client.
-pub(crate) fn notified(session: &Session, notification: &Notification<'_>) {
-    if Method::parse(&notification.method) == Some(Method::Cancelled)
-        && let Some(id) = notification.params.get("requestId")
-    {
-        // An unknown id is a request that has ended by now: nothing to do.
-        session.cancel(id);
+/// Acts on a notification from a client. False if it is about a request that is not running here (any more).
+pub(crate) fn notified(session: &Session, notification: &Notification<'_>) -> bool {
+    if Method::parse(&notification.method) != Some(Method::Cancelled) {
+        return true;
     }
+    let id = notification.params.get("requestId");
+    id.is_none_or(|id| session.cancel(id))
 }
 
-/// Acts on a client's answer to a question of ours.
-pub(crate) fn answered(session: &Session, response: &Response<'_>) {
-    if let Some(id) = response.id {
-        session.answer(id, response.outcome.clone());
-    }
+/// Acts on a client's answer to a question of ours. False if nobody here waits for it.
+pub(crate) fn answered(session: &Session, response: &Response<'_>) -> bool {
+    response
+        .id
+        .is_none_or(|id| session.answer(id, response.outcome.clone()))
 }
 
 impl fmt::Debug for Endpoint {

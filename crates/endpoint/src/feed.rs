@@ -29,13 +29,16 @@ pub struct Feed {
 impl Feed {
     pub(crate) fn new(gateway: Arc<Gateway>, session: Arc<Session>, owner: Principal) -> Self {
         session.open_feed();
+        let events = gateway.events();
+        let over = gateway.is_leaving() && !session.id().is_empty();
         Self {
             session,
             owner,
-            events: gateway.events(),
+            events,
             gateway,
             queue: VecDeque::new(),
-            over: false,
+            // Where its client comes back to is another process.
+            over,
         }
     }
 
@@ -113,6 +116,7 @@ impl Changes {
                 self.prompts |= lists.prompts;
                 self.resources |= lists.resources;
             }
+            Ok(Event::Leaving) => self.over |= !session.id().is_empty(),
             Ok(Event::Draining) | Err(RecvError::Closed) => self.over = true,
             Err(RecvError::Lagged(_)) => {
                 self.tools = true;

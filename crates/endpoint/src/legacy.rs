@@ -23,7 +23,12 @@ pub(crate) async fn request(
 ) -> Answer {
     let session = match find(endpoint, incoming, request, method) {
         Ok(session) => session,
-        Err(answer) => return answer,
+        Err(answer) => {
+            if let Some(opened) = &answer.opened {
+                endpoint.share(opened).await;
+            }
+            return answer;
+        }
     };
     session.touch();
     run(endpoint, incoming, &session, request, meta, method).await
@@ -104,7 +109,14 @@ pub(crate) async fn run(
         snapshot: &snapshot,
         dress: &dress,
     };
-    method::run(&cx, method).await
+    let answer = method::run(&cx, method).await;
+    if matches!(
+        method,
+        Method::SetLevel | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe
+    ) {
+        endpoint.share(session).await;
+    }
+    answer
 }
 
 fn pong(id: &str) -> Vec<u8> {

@@ -98,7 +98,7 @@ impl Subscription {
     }
 
     /// The server ends it: the result of the request comes last.
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.queue
             .push_back(render::listen_result(&self.id, &self.server_info));
         self.over = true;
@@ -130,7 +130,9 @@ impl Subscription {
                 let seen = change.of(&self.owner.tenant);
                 lists = (seen.tools, seen.prompts, seen.resources);
             }
-            Ok(Event::Draining) | Err(RecvError::Closed) => {
+            // A connection is served to its end.
+            Ok(Event::Leaving) if self.running.is_some() => {}
+            Ok(Event::Leaving | Event::Draining) | Err(RecvError::Closed) => {
                 self.end();
                 return;
             }

@@ -55,20 +55,26 @@ pub(crate) enum Unsealed {
 /// Seals and opens state.
 pub(crate) struct Seal {
     key: Option<LessSafeKey>,
+    bytes: Option<[u8; 32]>,
     ttl: Duration,
 }
 
 impl Seal {
     /// With the given key, or a random one.
     pub(crate) fn new(key: Option<[u8; 32]>, ttl: Duration) -> Self {
-        let key = key.or_else(|| {
+        let bytes = key.or_else(|| {
             let mut random = [0u8; 32];
             getrandom::fill(&mut random).is_ok().then_some(random)
         });
-        let key = key
+        let key = bytes
             .and_then(|key| UnboundKey::new(&CHACHA20_POLY1305, &key).ok())
             .map(LessSafeKey::new);
-        Self { key, ttl }
+        Self { key, bytes, ttl }
+    }
+
+    /// For another process that is to open what this one sealed.
+    pub(crate) const fn key(&self) -> Option<[u8; 32]> {
+        self.bytes
     }
 
     /// Seals state; `None` only without a system random source.

@@ -102,6 +102,29 @@ impl Session {
         Some(Self::with_id(URL_SAFE_NO_PAD.encode(random).into(), principal))
     }
 
+    /// A session of another process, whose numbers are not to be used again.
+    pub(crate) fn taken(id: &str, principal: Principal, next: u64) -> Self {
+        let taken = Self::with_id(id.into(), principal);
+        taken.state().next = next;
+        taken.touch();
+        taken
+    }
+
+    /// Resources that are watched.
+    pub(crate) fn watched(&self) -> Vec<String> {
+        self.state().watches.iter().map(|watch| watch.uri().to_owned()).collect()
+    }
+
+    /// The last number that was given to a request or a question.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.state().next
+    }
+
+    /// The client has said which log messages it wants.
+    pub(crate) fn has_log_level(&self) -> bool {
+        self.state().logs.is_some()
+    }
+
     fn with_id(id: Box<str>, principal: Principal) -> Self {
         Self {
             id,
@@ -273,18 +296,18 @@ impl Session {
         drop(questions);
     }
 
-    /// Takes in the client's answer to a question. Unknown and late ones are dropped.
-    pub(crate) fn answer(&self, id: &str, outcome: Result<&str, RpcError>) {
-        let Ok(id) = id.parse::<u64>() else { return };
+    /// Takes in the client's answer to a question. Unknown and late ones are dropped: false.
+    pub(crate) fn answer(&self, id: &str, outcome: Result<&str, RpcError>) -> bool {
+        let Ok(id) = id.parse::<u64>() else { return false };
         let found = {
             let mut state = self.state();
             let place = state.questions.iter().position(|q| q.id == id);
             place.map(|place| state.questions.swap_remove(place))
         };
-        if let Some(question) = found {
-            // The request that asked may be gone by now.
-            let _ = question.answer.send(outcome.map(Into::into));
-        }
+        let Some(question) = found else { return false };
+        // The request that asked may be gone by now.
+        let _ = question.answer.send(outcome.map(Into::into));
+        true
     }
 
     /// Adds a watch. False if there are too many.

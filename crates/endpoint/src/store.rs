@@ -33,6 +33,8 @@ pub trait SessionStore: Send + Sync + 'static {
     fn remove(&self, id: &str) -> Option<Arc<Session>>;
     /// Takes out all sessions for which `dead` is true.
     fn sweep(&self, dead: &dyn Fn(&Session) -> bool) -> Vec<Arc<Session>>;
+    /// Shows all sessions.
+    fn each(&self, look: &mut dyn FnMut(&Session));
     /// How many there are.
     fn len(&self) -> usize;
     /// True if there are none.
@@ -121,6 +123,14 @@ impl SessionStore for MemoryStore {
         }
         self.count.fetch_sub(taken.len(), Ordering::Relaxed);
         taken
+    }
+
+    fn each(&self, look: &mut dyn FnMut(&Session)) {
+        for shard in &self.shards {
+            // Not under the lock: looking may take a while.
+            let sessions: Vec<_> = lock(shard).values().cloned().collect();
+            sessions.iter().for_each(|session| look(session));
+        }
     }
 
     fn len(&self) -> usize {

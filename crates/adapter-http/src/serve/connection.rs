@@ -172,7 +172,8 @@ async fn talk_http2<S: Socket>(
     );
     let mut finishing = false;
     poll_fn(|cx| {
-        if !finishing && control.ordered() >= Order::Finish {
+        // HTTP/2 can say so without a request that gets lost (RFC 9113, 6.8).
+        if !finishing && control.ordered() >= Order::Leave {
             finishing = true;
             connection.as_mut().graceful_shutdown();
         }
@@ -191,7 +192,7 @@ async fn opens_with_http2(stream: &TcpStream) -> io::Result<bool> {
 
 pub(super) async fn told_to_finish(control: &Control) {
     poll_fn(|_| {
-        if control.ordered() == Order::Run {
+        if control.ordered() < Order::Finish {
             Poll::Pending
         } else {
             Poll::Ready(())

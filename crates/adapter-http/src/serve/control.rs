@@ -41,10 +41,12 @@ enum Phase {
 #[repr(u8)]
 pub(crate) enum Order {
     Run = 0,
+    /// Another process takes new connections: ask the client to open one as soon as it can hear that.
+    Leave = 1,
     /// Finish what is running, then close.
-    Finish = 1,
+    Finish = 2,
     /// Close now.
-    Close = 2,
+    Close = 3,
 }
 
 /// Shared by the connection's task, its requests and the server.
@@ -165,7 +167,8 @@ impl Control {
     pub(crate) fn ordered(&self) -> Order {
         match self.order.load(Ordering::Acquire) {
             0 => Order::Run,
-            1 => Order::Finish,
+            1 => Order::Leave,
+            2 => Order::Finish,
             _ => Order::Close,
         }
     }

@@ -58,7 +58,7 @@ fn a_log_changes_hands_while_a_call_runs_and_stays_one_chain() {
     old.record(&call(1, Kind::Begin)).unwrap();
     let heir = Other::default();
     let held = heir.0.lock().unwrap();
-    keeper.let_go(Box::new(heir.clone())).unwrap();
+    keeper.handover().let_go(Box::new(heir.clone())).unwrap();
     let (new, new_keeper) = open(dir.path(), true);
     new.record(&call(2, Kind::Call)).unwrap();
     new.flush().wait().unwrap();
@@ -83,7 +83,7 @@ fn what_an_heir_does_not_take_is_written_after_all() {
     let (audit, keeper) = open(dir.path(), false);
     let key = keeper.public_key().unwrap();
     // It never opens the log.
-    keeper.let_go(Box::new(Other::default())).unwrap();
+    keeper.handover().let_go(Box::new(Other::default())).unwrap();
     let recorded = audit.record(&call(1, Kind::Call)).unwrap();
     audit.durable(recorded).wait().unwrap();
     keeper.close().unwrap();
@@ -95,9 +95,9 @@ fn a_log_that_is_taken_back_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (audit, keeper) = open(dir.path(), false);
     let key = keeper.public_key().unwrap();
-    keeper.let_go(Box::new(Other::default())).unwrap();
-    assert!(keeper.let_go(Box::new(Other::default())).is_err());
-    keeper.take_back().unwrap();
+    keeper.handover().let_go(Box::new(Other::default())).unwrap();
+    assert!(keeper.handover().let_go(Box::new(Other::default())).is_err());
+    keeper.handover().take_back().unwrap();
     assert!(Audit::open(Config::new(Some(dir.path()))).is_err());
     audit.record(&call(1, Kind::Call)).unwrap();
     keeper.close().unwrap();

@@ -149,6 +149,26 @@ pub(crate) struct Rollback {
     pub(crate) api: AdminApi,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The server starts its program file again, with its own arguments, and the new process takes its place: listening sockets, sessions,
+the audit log and the store of tenants go over, and the old process serves the connections that it has to their end (at most
+`supervisor.drain`). No call fails. If the new process does not come up, everything stays as it was, and you are told why.
+SIGUSR2 does the same.
+
+Examples:
+  export FERROMCP_ADMIN_KEY=fmcpadmin_...        (made by `ferromcp keys new --admin`)
+  install -m 755 ferromcp-new /usr/local/bin/ferromcp && ferromcp upgrade
+
+Exit code 0 if the new process serves, 1 if the server refused or the new process did not come up.")]
+pub(crate) struct Upgrade {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) api: AdminApi,
+}
+
 /// `5%` as 0.05.
 fn percent(text: &str) -> Result<f64, String> {
     let number = text

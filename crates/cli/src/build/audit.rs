@@ -14,12 +14,15 @@ use crate::otlp::{Exporter, Settings as OtlpSettings};
 const OTLP_FLUSH: Duration = Duration::from_secs(5);
 
 /// Opens the log, if there is one; what keeps it is to be closed after the last call.
-pub(crate) fn audit(config: &Config) -> Result<Option<(Audit, AuditWriter)>, Failure> {
+///
+/// `handed`: another process has just let go of it.
+pub(crate) fn audit(config: &Config, handed: bool) -> Result<Option<(Audit, AuditWriter)>, Failure> {
     let set = &config.audit;
     if set.log.is_none() && set.otlp.is_none() && !set.stdout && set.ring == 0 {
         return Ok(None);
     }
     let mut settings = Settings::new(set.log.as_ref().map(|log| log.directory.as_path()));
+    settings.handed = handed;
     settings.ring_records = set.ring;
     settings.ring_bytes = (set.ring << 9).max(settings.ring_bytes);
     if set.log.is_none() && !set.stdout {

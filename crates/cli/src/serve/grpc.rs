@@ -13,13 +13,15 @@ use tracing::{error, info};
 use super::Server;
 use crate::build;
 use crate::exit::Failure;
+use crate::upgrade::{self, Sockets};
 
 /// Binds the sockets, one for each thread, if there are to be any.
-pub(super) fn bind(config: &Config, threads: usize) -> Result<Vec<Listener>, Failure> {
+pub(super) fn bind(config: &Config, sockets: &mut Sockets, threads: usize) -> Result<Vec<Listener>, Failure> {
     let Some(address) = config.listen.grpc else {
         return Ok(Vec::new());
     };
-    Listener::bind_shared(address, threads)
+    sockets
+        .bind(upgrade::GRPC, address, threads)
         .map_err(|e| Failure::Bind(format!("listen.grpc: {e} (--grpc-addr)")))
 }
 
@@ -29,9 +31,9 @@ impl Server {
         &self,
         listeners: Vec<Listener>,
         endpoint: &Arc<Endpoint>,
-    ) -> Result<Vec<JoinHandle<()>>, Failure> {
+    ) -> Result<(Vec<JoinHandle<()>>, Option<Doors>), Failure> {
         let Some(address) = listeners.first().map(Listener::local_addr) else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         let failed = |e| Failure::other("cannot start the gRPC door", e);
         let settings = GrpcSettings {
@@ -59,6 +61,6 @@ impl Server {
         } else {
             eprintln!("gRPC {address}");
         }
-        Ok(threads)
+        Ok((threads, Some(doors)))
     }
 }

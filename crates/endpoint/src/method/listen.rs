@@ -46,7 +46,7 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
         Err(error) => return cx.error(&error),
     };
     let acknowledged = render::acknowledged(cx.id, &filter);
-    let subscription = Subscription {
+    let mut subscription = Subscription {
         id: cx.id.into(),
         filter,
         owner: view.principal().clone(),
@@ -57,6 +57,10 @@ pub(super) fn run(cx: &Cx<'_, '_>) -> Answer {
         server_info: Arc::clone(&cx.dress.meta_member),
         over: false,
     };
+    if cx.endpoint.gateway.is_leaving() && subscription.running.is_none() {
+        // The process that takes this one's place takes the next one.
+        subscription.end();
+    }
     Answer {
         body: Body::Listen(Box::new(subscription)),
         status: 200,
