@@ -208,10 +208,11 @@ impl Server {
             coming.take_sessions(&endpoint)?;
         }
         let going = self.going(args, &endpoint);
+        // Before anybody is told that the server is there: a signal that nobody listens for ends the process.
+        self.runtime.block_on(async { self.follow(args, &going) })?;
         let admin = self.open_admin(&going);
         let (grpc, grpc_doors) = self.open_grpc(grpc, &endpoint)?;
         let (doors, http_doors) = self.open_http(listeners, &endpoint, drain)?.unzip();
-        self.runtime.block_on(async { self.follow(args, &going) })?;
         if let Some(coming) = coming {
             coming.serving();
         }

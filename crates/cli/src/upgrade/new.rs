@@ -3,7 +3,7 @@
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ferromcp_audit::Audit;
@@ -24,6 +24,8 @@ const ANSWER: Duration = Duration::from_secs(60);
 pub(crate) struct Coming {
     hello: Hello,
     stream: Mutex<UnixStream>,
+    /// Records that came before there was a log for them.
+    early: Mutex<Vec<(u64, Vec<u8>)>>,
     link: OnceLock<Arc<Link>>,
     endpoint: Arc<OnceLock<Arc<Endpoint>>>,
     yours: Mutex<Option<Receiver<Vec<Handed>>>>,
@@ -63,6 +65,7 @@ impl Coming {
         let coming = Self {
             hello,
             stream: Mutex::new(stream),
+            early: Mutex::default(),
             link: OnceLock::new(),
             endpoint: Arc::default(),
             yours: Mutex::new(None),
@@ -75,9 +78,12 @@ impl Coming {
         let broken = failed("the process that is to be replaced does not let go");
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         std::io::Write::write_all(&mut *stream, &Said::LetGo.frame().map_err(&broken)?).map_err(&broken)?;
-        match Said::read(&mut *stream).map_err(&broken)? {
-            Said::Gone => Ok(()),
-            _ => Err(broken(std::io::Error::other("it says something else"))),
+        loop {
+            match Said::read(&mut *stream).map_err(&broken)? {
+                Said::Gone => return Ok(()),
+                Said::Records(number, records) => self.early().push((number, records)),
+                _ => return Err(broken(std::io::Error::other("it says something else"))),
+            }
         }
     }
 
@@ -89,6 +95,7 @@ impl Coming {
         let (sender, receiver) = mpsc::channel();
         let (endpoint, runtime) = (Arc::clone(&self.endpoint), Handle::current());
         let mut sender = Some(sender);
+        let (early, first) = (std::mem::take(&mut *self.early()), audit.clone());
         let link = Link::start(stream, move |link, said| {
             let _entered = runtime.enter();
             match said {
@@ -110,6 +117,9 @@ impl Coming {
             }
         })
         .map_err(failed("cannot start a thread"))?;
+        for (number, records) in early {
+            written(&link, first.as_ref(), number, &records);
+        }
         *self.yours.lock().unwrap_or_else(PoisonError::into_inner) = Some(receiver);
         let _ = self.link.set(link);
         Ok(())
@@ -178,6 +188,10 @@ impl Coming {
         if let Some(link) = self.link.get() {
             link.flush();
         }
+    }
+
+    fn early(&self) -> MutexGuard<'_, Vec<(u64, Vec<u8>)>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn say(&self, said: &Said) {
