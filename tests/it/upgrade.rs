@@ -144,13 +144,19 @@ impl Kept {
         let mut part = [0; 4096];
         let answer = loop {
             let count = stream.read(&mut part).unwrap();
-            assert!(count > 0, "closed in the middle of a call: {}", String::from_utf8_lossy(&bytes));
+            assert!(
+                count > 0,
+                "closed in the middle of a call: {}",
+                String::from_utf8_lossy(&bytes)
+            );
             bytes.extend_from_slice(&part[..count]);
             let text = String::from_utf8_lossy(&bytes);
             let Some((head, body)) = text.split_once("\r\n\r\n") else {
                 continue;
             };
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
             if body.len() == length.unwrap().parse::<usize>().unwrap() {
                 break parse(&bytes);
             }
@@ -203,13 +209,19 @@ fn no_call_fails_while_processes_follow_each_other() {
             // A session of the first process.
             let legacy = Legacy::open(door);
             while going() {
-                check("one session", &legacy.request("tools/call", tool.clone()).to_string());
+                check(
+                    "one session",
+                    &legacy.request("tools/call", tool.clone()).to_string(),
+                );
             }
         });
         scope.spawn(move || {
             while going() {
                 let legacy = Legacy::open(door);
-                check("a new session", &legacy.request("tools/call", tool.clone()).to_string());
+                check(
+                    "a new session",
+                    &legacy.request("tools/call", tool.clone()).to_string(),
+                );
                 let ended = door.request("DELETE", "/mcp", &legacy.headers(), "");
                 assert_eq!(ended.status, 204, "{ended:?}");
             }
@@ -273,7 +285,10 @@ fn a_call_that_runs_is_asked_and_answered_across_an_upgrade() {
         text.clone()
     };
     let asked = read_until("sampling/createMessage\"");
-    let asked = asked.lines().find(|line| line.contains("sampling/createMessage")).unwrap();
+    let asked = asked
+        .lines()
+        .find(|line| line.contains("sampling/createMessage"))
+        .unwrap();
     let question: Value = serde_json::from_str(asked.strip_prefix("data: ").unwrap()).unwrap();
     line.upgrade();
     let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": { "role": "assistant", "model": "m",
@@ -281,7 +296,9 @@ fn a_call_that_runs_is_asked_and_answered_across_an_upgrade() {
     let taken = door.request("POST", "/mcp", &headers, &answer.to_string());
     assert_eq!(taken.status, 202, "{taken:?}");
     read_until("said to the new process");
-    eventually("the old process ends", || line.served.process.has_ended().then_some(()));
+    eventually("the old process ends", || {
+        line.served.process.has_ended().then_some(())
+    });
     line.end();
 }
 
@@ -293,7 +310,10 @@ fn a_process_that_does_not_come_up_changes_nothing() {
     let good = std::fs::read_to_string(line.file()).unwrap();
     let mut down: Value = serde_json::from_str(&good).unwrap();
     down["servers"]["a"] = json!({ "command": "false" });
-    for (config, part) in [("listen: 7".to_owned(), "listen"), (down.to_string(), "server a: ")] {
+    for (config, part) in [
+        ("listen: 7".to_owned(), "listen"),
+        (down.to_string(), "server a: "),
+    ] {
         std::fs::write(line.file(), config).unwrap();
         let answer = line.ask("POST", "upgrade", "");
         assert_eq!(answer.status, 409, "{answer:?}");
@@ -302,7 +322,10 @@ fn a_process_that_does_not_come_up_changes_nothing() {
         assert!(error["message"].as_str().unwrap().contains(part), "{error}");
         assert!(door.rest("a__test_simple_text", &json!({})).body.contains(SAID));
         let legacy = Legacy::open(&door);
-        let said = legacy.request("tools/call", json!({ "name": "a__test_simple_text", "arguments": {} }));
+        let said = legacy.request(
+            "tools/call",
+            json!({ "name": "a__test_simple_text", "arguments": {} }),
+        );
         assert!(said.to_string().contains(SAID), "{said}");
     }
     let tenant = line.ask("PUT", "tenants/later", "{}");
@@ -311,7 +334,10 @@ fn a_process_that_does_not_come_up_changes_nothing() {
     let reloaded = line.ask("POST", "reload", "");
     assert_eq!(reloaded.status, 200, "{reloaded:?}");
     let refused = line.audited("reload");
-    assert!(refused.iter().any(|record| record["rule"] == "upgrade.failed"), "{refused:#?}");
+    assert!(
+        refused.iter().any(|record| record["rule"] == "upgrade.failed"),
+        "{refused:#?}"
+    );
     line.end();
 }
 

@@ -11,11 +11,6 @@ pub fn generated() -> Vec<(&'static str, String)> {
 
 /// The whole document.
 pub(crate) fn document() -> Value {
-    let tenant = [path_parameter("id", "Id of a tenant.")];
-    let key = [
-        path_parameter("id", "Id of a tenant."),
-        path_parameter("key", "Hash of the key, or at least its first 8 hex digits."),
-    ];
     json!({
         "openapi": "3.1.1",
         "info": {
@@ -27,7 +22,24 @@ pub(crate) fn document() -> Value {
         },
         "servers": [{ "url": "/", "description": "The server that gave this document." }],
         "security": [{ "bearer": [] }, { "apiKey": [] }],
-        "paths": {
+        "paths": paths(),
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "A key of `admin.keys`." },
+                "apiKey": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
+            },
+        },
+    })
+}
+
+fn paths() -> Value {
+    let tenant = [path_parameter("id", "Id of a tenant.")];
+    let key = [
+        path_parameter("id", "Id of a tenant."),
+        path_parameter("key", "Hash of the key, or at least its first 8 hex digits."),
+    ];
+    json!({
             "/admin/v1/tenants": {
                 "get": operation("listTenants", "Tenants of file and store, by id.", &[
                     query("limit", "Most tenants in the answer; 1000 by default, at most 10000."),
@@ -83,14 +95,6 @@ pub(crate) fn document() -> Value {
                 "The last ten configurations since the start, the one in force first.",
                 &[], None, "200", &json!({ "type": "object", "required": ["generations"] })) },
             "/admin/v1/openapi.json": { "get": operation("getOpenApi", "This document.", &[], None, "200", &json!({ "type": "object" })) },
-        },
-        "components": {
-            "schemas": schemas(),
-            "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "A key of `admin.keys`." },
-                "apiKey": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
-            },
-        },
     })
 }
 

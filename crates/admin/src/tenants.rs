@@ -77,6 +77,14 @@ pub(crate) enum Expected {
     Version(u64),
 }
 
+fn away() -> Refusal {
+    Refusal::new(
+        Code::Unavailable,
+        "admin.upgrade",
+        format!("{}; retry in a moment", TenantsError::Away),
+    )
+}
+
 /// What a change comes down to.
 pub(crate) enum Edit {
     /// The tenant is this from now on.
@@ -198,6 +206,16 @@ impl Tenants {
         self.rules().file().iter().find(|tenant| tenant.id == id).cloned()
     }
 
+    fn refuse_of_file(&self, id: &str) -> Result<(), Refusal> {
+        if !self.is_of_file(id) {
+            return Ok(());
+        }
+        let message = format!(
+            "tenant {id} is in the configuration file: change it there and reload, or move it to the store"
+        );
+        Err(Refusal::new(Code::Conflict, "admin.tenant.file", message))
+    }
+
     /// Changes one tenant: looks, edits, checks, writes to disk, puts it in force. Blocks.
     pub(crate) fn change(
         &self,
@@ -210,22 +228,8 @@ impl Tenants {
             .map_err(|e| Refusal::new(Code::InvalidRequest, "admin.tenant.id", e.to_string()).at("/id"))?;
         // Under the lock: a reload may just make it one of the file.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(store) = &mut *store else {
-            return Err(Refusal::new(
-                Code::Unavailable,
-                "admin.upgrade",
-                format!("{}; retry in a moment", TenantsError::Away),
-            ));
-        };
-        if self.is_of_file(id) {
-            return Err(Refusal::new(
-                Code::Conflict,
-                "admin.tenant.file",
-                format!(
-                    "tenant {id} is in the configuration file: change it there and reload, or move it to the store"
-                ),
-            ));
-        }
+        let store = store.as_mut().ok_or_else(away)?;
+        self.refuse_of_file(id)?;
         let all = self.stored();
         let before = all.get(id).cloned();
         meets(id, expected, before.as_deref())?;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{Entry, Filter};
 use crate::error::{ConfigError, NotRecorded, OpenError, Unavailable};
-use crate::journal::Journal;
 use crate::handover::Reopen;
+use crate::journal::Journal;
 use crate::key::{PublicKey, SigningKey};
 use crate::line::{Chain, StoredArgs};
 use crate::log::{Log, LogLimits};
@@ -452,10 +452,12 @@ impl Drop for AuditWriter {
 
 /// How the files of a directory are opened again, after they were let go of.
 fn reopening(config: &Config) -> Option<Reopen> {
-    let Some(dir) = config.dir.clone().filter(|_| config.storage.is_none()) else {
-        return None;
-    };
-    let (key, limits, clock) = (config.sign_key.clone(), config.limits.clone(), Arc::clone(&config.clock));
+    let dir = config.dir.clone().filter(|_| config.storage.is_none())?;
+    let (key, limits, clock) = (
+        config.sign_key.clone(),
+        config.limits.clone(),
+        Arc::clone(&config.clock),
+    );
     Some(Box::new(move || {
         let mut again = Config {
             sign_key: key.clone(),

@@ -34,7 +34,7 @@ pub(crate) enum Order {
     TakeBack(Told),
 }
 
-type Told = mpsc::Sender<Result<(), Unavailable>>;
+type Told = mpsc::SyncSender<Result<(), Unavailable>>;
 
 impl AuditWriter {
     /// What hands the log over.
@@ -67,7 +67,7 @@ impl Handover {
     }
 
     fn order(&self, order: impl FnOnce(Told) -> Order) -> Result<(), Unavailable> {
-        let (told, answer) = mpsc::channel();
+        let (told, answer) = mpsc::sync_channel(1);
         self.0.give(order(told));
         answer.recv().unwrap_or_else(|_| {
             Err(Unavailable {

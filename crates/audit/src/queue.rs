@@ -156,7 +156,9 @@ impl Queue {
         if record.len() > self.capacity {
             return Err(NotRecorded::Full);
         }
-        self.put(record.len(), true, false, |buffer| buffer.extend_from_slice(record))
+        self.put(record.len(), true, false, |buffer| {
+            buffer.extend_from_slice(record);
+        })
     }
 
     fn put(

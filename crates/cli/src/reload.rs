@@ -147,10 +147,15 @@ impl Reloader {
     /// How long servers may take to start.
     pub(crate) async fn start_limit(&self) -> Duration {
         let state = self.state.lock().await;
-        let Some(state) = &*state else { return Duration::ZERO };
+        let Some(state) = &*state else {
+            return Duration::ZERO;
+        };
         let config = &state.loaded.config;
         let limits = config.servers.iter().filter_map(|server| server.start_timeout);
-        limits.max().unwrap_or_default().max(config.supervisor.start_timeout)
+        limits
+            .max()
+            .unwrap_or_default()
+            .max(config.supervisor.start_timeout)
     }
 
     /// Waits until every server is ready or down.
@@ -445,9 +450,9 @@ impl Reloader {
     }
 
     /// Records what came of an upgrade.
-    pub(crate) fn record_upgrade(&self, who: &str, begun: SystemTime, done: Result<String, &NotReloaded>) {
-        let told = match &done {
-            Ok(note) => (note.as_str(), None, "ok"),
+    pub(crate) fn record_upgrade(&self, who: &str, begun: SystemTime, done: Result<&str, &NotReloaded>) {
+        let told = match done {
+            Ok(note) => (note, None, "ok"),
             Err(refusal) => (refusal.message.as_str(), Some(refusal.rule), "refused"),
         };
         self.record(who, "upgrade", begun, told);

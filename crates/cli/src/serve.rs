@@ -22,13 +22,12 @@ use crate::build;
 use crate::exit::Failure;
 use crate::jwks::Keys;
 use crate::reload::{self, ByAdmin, Parts, Reloader};
-use crate::upgrade::{self, Coming, Going, Sockets};
+use crate::upgrade::{Coming, Going, Sockets};
 
 mod grpc;
 mod notify;
+mod over;
 
-/// How often is looked whether connections have ended.
-const LOOK: Duration = Duration::from_millis(20);
 /// What is left of the drain limit for ending children after their calls have ended.
 const STOP_CHILDREN: Duration = Duration::from_secs(10);
 
@@ -49,29 +48,11 @@ fn serve(args: &Serve, coming: Option<&Coming>, mut sockets: Sockets) -> Result<
     if http {
         refuse_open_door(&config, args.insecure_no_auth)?;
     }
-    if config.audit.stdout && args.mode != Mode::Http {
-        return Err(Failure::Usage(
-            "audit.stdout: standard output carries MCP in this mode; use --mode http, or write the records to audit.file"
-                .into(),
-        ));
-    }
+    refuse_mixed_output(&config, args)?;
     init_log(&config, args)?;
     let threads = args.threads.map_or_else(cores, usize::from);
     // Bind before anything is started: a taken port must not leave children behind.
-    let listeners = if http {
-        let bound = sockets.bind(upgrade::HTTP, config.listen.http, threads);
-        bound.map_err(|e| Failure::Bind(e.to_string()))?
-    } else {
-        Vec::new()
-    };
-    let grpc = if http {
-        grpc::bind(&config, &mut sockets, threads)?
-    } else {
-        Vec::new()
-    };
-    let admin_socket = config.admin.as_ref();
-    let admin_socket = admin_socket.map(|admin| bind_admin(&mut sockets, admin.listen));
-    let admin_socket = admin_socket.transpose()?;
+    let bound = over::bind(&config, &mut sockets, http.then_some(threads))?;
     let tls = if http { build::tls(&config)? } else { None };
     // All that can be wrong with the configuration was found by now.
     coming.map_or(Ok(()), Coming::take)?;
@@ -104,12 +85,14 @@ fn serve(args: &Serve, coming: Option<&Coming>, mut sockets: Sockets) -> Result<
             tally,
         },
     );
-    let admin = admin_socket
-        .zip(config.admin.as_ref().zip(tenants.clone()))
-        .map(|(socket, (settings, tenants))| {
-            let reload = args.config.is_some().then(|| Arc::clone(&reloader));
-            (socket, admin(settings, tenants, &gateway, recorded, reload))
-        });
+    let admin =
+        bound
+            .admin
+            .zip(config.admin.as_ref().zip(tenants.clone()))
+            .map(|(socket, (settings, tenants))| {
+                let reload = args.config.is_some().then(|| Arc::clone(&reloader));
+                (socket, admin(settings, tenants, &gateway, recorded, reload))
+            });
     let server = Server {
         config,
         gateway,
@@ -122,7 +105,7 @@ fn serve(args: &Serve, coming: Option<&Coming>, mut sockets: Sockets) -> Result<
         sockets,
         handed: (tenants, audit.as_ref().map(AuditWriter::handover)),
     };
-    let served = server.run((listeners, grpc), args, coming);
+    let served = server.run((bound.http, bound.grpc), args, coming);
     match audit.map(AuditWriter::close) {
         Some(Err(e)) => {
             eprintln!("ferromcp: the audit log could not be closed: {e}");
@@ -130,6 +113,17 @@ fn serve(args: &Serve, coming: Option<&Coming>, mut sockets: Sockets) -> Result<
         }
         _ => served,
     }
+}
+
+/// Standard output carries one thing.
+fn refuse_mixed_output(config: &Config, args: &Serve) -> Result<(), Failure> {
+    if config.audit.stdout && args.mode != Mode::Http {
+        return Err(Failure::Usage(
+            "audit.stdout: standard output carries MCP in this mode; use --mode http, or write the records to audit.file"
+                .into(),
+        ));
+    }
+    Ok(())
 }
 
 /// A line in the log for every call, unless that is off.
@@ -218,12 +212,14 @@ impl Server {
         }
         notify::serving();
         let open = || {
-            grpc_doors.as_ref().map_or(0, ferromcp_adapter_grpc::Doors::connections)
+            grpc_doors
+                .as_ref()
+                .map_or(0, ferromcp_adapter_grpc::Doors::connections)
                 + http_doors.as_ref().map_or(0, Doors::connections)
         };
         let replaced = async {
             going.left().await;
-            served_to_the_end(&self.gateway, open, drain).await;
+            over::served_to_the_end(&self.gateway, open, drain).await;
         };
         let drained = self
             .runtime
@@ -253,22 +249,6 @@ impl Server {
         )))
     }
 
-    /// What another process can take over.
-    fn going(&mut self, args: &Serve, endpoint: &Arc<Endpoint>) -> Arc<Going> {
-        let (tenants, audit) = std::mem::take(&mut self.handed);
-        let going = Going::new(upgrade::Parts {
-            mode: args.mode,
-            sockets: std::mem::take(&mut self.sockets),
-            endpoint: Arc::clone(endpoint),
-            gateway: Arc::clone(&self.gateway),
-            tenants,
-            audit,
-            reloader: Arc::clone(&self.reloader),
-        });
-        self.reloader.set_going(Arc::clone(&going));
-        going
-    }
-
     /// Reloads at SIGHUP and, where that is asked for, when the file changes. On the runtime.
     fn follow(&self, args: &Serve, going: &Arc<Going>) -> Result<(), Failure> {
         #[cfg(unix)]
@@ -276,8 +256,8 @@ impl Server {
             use tokio::signal::unix::{SignalKind, signal};
             let mut hang_up =
                 signal(SignalKind::hangup()).map_err(|e| Failure::other("cannot listen for signals", e))?;
-            let mut upgrades =
-                signal(SignalKind::user_defined2()).map_err(|e| Failure::other("cannot listen for signals", e))?;
+            let mut upgrades = signal(SignalKind::user_defined2())
+                .map_err(|e| Failure::other("cannot listen for signals", e))?;
             let going = Arc::clone(going);
             tokio::spawn(async move {
                 while upgrades.recv().await.is_some() {
@@ -429,24 +409,6 @@ impl Server {
         }
         true
     }
-}
-
-fn bind_admin(sockets: &mut Sockets, address: SocketAddr) -> Result<TcpListener, Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::Bind(format!("admin.listen: {e}"));
-    let bound = sockets.bind(upgrade::ADMIN, address, 1).map_err(|e| failed(&e))?;
-    let socket = bound.into_iter().next().map(Listener::into_std);
-    socket.ok_or_else(|| failed(&"no socket"))
-}
-
-/// Waits until the connections that there are have ended, at most `limit`.
-async fn served_to_the_end(gateway: &Gateway, open: impl Fn() -> usize, limit: Duration) {
-    let ended = async {
-        while open() > 0 || gateway.in_flight() > 0 {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    // What is open after that are connections without a call.
-    let _ = tokio::time::timeout(limit, ended).await;
 }
 
 fn endpoint_settings(config: &Config) -> EndpointSettings {

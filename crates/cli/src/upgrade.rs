@@ -93,6 +93,8 @@ pub(crate) fn run(args: &Upgrade) -> Result<(), Failure> {
     ))?;
     match &answer["old_pid"] {
         Value::Null => Ok(()),
-        old => print(&format!("process {old} serves the connections that it has, and ends\n")),
+        old => print(&format!(
+            "process {old} serves the connections that it has, and ends\n"
+        )),
     }
 }

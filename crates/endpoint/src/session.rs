@@ -112,7 +112,11 @@ impl Session {
 
     /// Resources that are watched.
     pub(crate) fn watched(&self) -> Vec<String> {
-        self.state().watches.iter().map(|watch| watch.uri().to_owned()).collect()
+        self.state()
+            .watches
+            .iter()
+            .map(|watch| watch.uri().to_owned())
+            .collect()
     }
 
     /// The last number that was given to a request or a question.

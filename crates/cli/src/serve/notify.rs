@@ -14,7 +14,10 @@ pub(super) fn stopping() {
 }
 
 fn tell(state: &str) {
-    let Some(path) = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty()) else {
+    let Some(path) = std::env::var("NOTIFY_SOCKET")
+        .ok()
+        .filter(|path| !path.is_empty())
+    else {
         return;
     };
     let address = match path.strip_prefix('@') {

@@ -21,11 +21,14 @@ const SESSION: Duration = Duration::from_secs(5);
 /// The other process writes records within this time.
 const RECORDS: Duration = Duration::from_secs(30);
 
+/// Messages that wait to be written; the other process reads all the time.
+const QUEUE: usize = 4096;
+
 /// Says things to the other process, from any thread.
 #[derive(Debug)]
 pub(super) struct Link {
     /// To the thread that writes.
-    out: mpsc::Sender<Out>,
+    out: mpsc::SyncSender<Out>,
     /// What was not confirmed yet; `None` when the other process is gone.
     waiting: Mutex<Option<HashMap<u64, Waiter>>>,
     next: AtomicU64,
@@ -34,14 +37,14 @@ pub(super) struct Link {
 #[derive(Debug)]
 enum Waiter {
     Task(oneshot::Sender<()>),
-    Thread(mpsc::Sender<()>),
+    Thread(mpsc::SyncSender<()>),
 }
 
 /// For the thread that writes.
 #[derive(Debug)]
 enum Out {
     Frame(Vec<u8>),
-    Flush(mpsc::Sender<()>),
+    Flush(mpsc::SyncSender<()>),
 }
 
 impl Link {
@@ -50,7 +53,7 @@ impl Link {
         stream: UnixStream,
         mut heard: impl FnMut(&Arc<Self>, Option<Said>) + Send + 'static,
     ) -> io::Result<Arc<Self>> {
-        let (out, frames) = mpsc::channel::<Out>();
+        let (out, frames) = mpsc::sync_channel::<Out>(QUEUE);
         let link = Arc::new(Self {
             out,
             waiting: Mutex::new(Some(HashMap::new())),
@@ -58,35 +61,39 @@ impl Link {
         });
         let (mut reads, mut writes) = (stream.try_clone()?, stream);
         let weak = Arc::downgrade(&link);
-        std::thread::Builder::new().name("upgrade-out".into()).spawn(move || {
-            for frame in frames {
-                match frame {
-                    Out::Frame(frame) if writes.write_all(&frame).is_err() => break,
-                    Out::Frame(_) => {}
-                    // Whoever waited may have given up.
-                    Out::Flush(done) => drop(done.send(())),
-                }
-            }
-            // The reader of this process ends too.
-            let _ = writes.shutdown(std::net::Shutdown::Both);
-        })?;
-        std::thread::Builder::new().name("upgrade-in".into()).spawn(move || {
-            loop {
-                let said = Said::read(&mut reads);
-                let Some(link) = weak.upgrade() else { return };
-                match said {
-                    Ok(Said::Confirmed(number)) => link.confirmed(number),
-                    Ok(said) => heard(&link, Some(said)),
-                    Err(e) => {
-                        if e.kind() != io::ErrorKind::UnexpectedEof {
-                            warn!(error = %e, "the way to the other process is broken");
-                        }
-                        *link.waiting() = None;
-                        return heard(&link, None);
+        std::thread::Builder::new()
+            .name("upgrade-out".into())
+            .spawn(move || {
+                for frame in frames {
+                    match frame {
+                        Out::Frame(frame) if writes.write_all(&frame).is_err() => break,
+                        Out::Frame(_) => {}
+                        // Whoever waited may have given up.
+                        Out::Flush(done) => drop(done.send(())),
                     }
                 }
-            }
-        })?;
+                // The reader of this process ends too.
+                let _ = writes.shutdown(std::net::Shutdown::Both);
+            })?;
+        std::thread::Builder::new()
+            .name("upgrade-in".into())
+            .spawn(move || {
+                loop {
+                    let said = Said::read(&mut reads);
+                    let Some(link) = weak.upgrade() else { return };
+                    match said {
+                        Ok(Said::Confirmed(number)) => link.confirmed(number),
+                        Ok(said) => heard(&link, Some(said)),
+                        Err(e) => {
+                            if e.kind() != io::ErrorKind::UnexpectedEof {
+                                warn!(error = %e, "the way to the other process is broken");
+                            }
+                            *link.waiting() = None;
+                            return heard(&link, None);
+                        }
+                    }
+                }
+            })?;
         Ok(link)
     }
 
@@ -100,7 +107,7 @@ impl Link {
 
     /// Waits until all that was said is on its way.
     pub(super) fn flush(&self) {
-        let (done, flushed) = mpsc::channel();
+        let (done, flushed) = mpsc::sync_channel(1);
         drop(self.out.send(Out::Flush(done)));
         // An error: the other process is gone.
         let _ = flushed.recv();
@@ -124,7 +131,10 @@ impl Link {
     }
 
     fn confirmed(&self, number: u64) {
-        let found = self.waiting().as_mut().and_then(|waiting| waiting.remove(&number));
+        let found = self
+            .waiting()
+            .as_mut()
+            .and_then(|waiting| waiting.remove(&number));
         // Whoever waited may have given up.
         match found {
             Some(Waiter::Task(waiter)) => drop(waiter.send(())),
@@ -163,8 +173,11 @@ pub(super) struct Records(pub(super) Arc<Link>);
 
 impl Heir for Records {
     fn take(&mut self, records: &[u8]) -> io::Result<()> {
-        let (sender, confirmed) = mpsc::channel();
-        let number = self.0.wait(Waiter::Thread(sender)).ok_or(io::ErrorKind::BrokenPipe)?;
+        let (sender, confirmed) = mpsc::sync_channel(1);
+        let number = self
+            .0
+            .wait(Waiter::Thread(sender))
+            .ok_or(io::ErrorKind::BrokenPipe)?;
         self.0.say(&Said::Records(number, records.to_vec()));
         confirmed.recv_timeout(RECORDS).map_err(|_| {
             self.0.forget(number);

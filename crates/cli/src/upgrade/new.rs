@@ -90,9 +90,11 @@ impl Coming {
     /// From now on records of the other process go into the log, and its sessions to the endpoint. On the runtime.
     pub(crate) fn listen(&self, audit: Option<Audit>) -> Result<(), Failure> {
         let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        stream.set_read_timeout(None).map_err(failed("cannot use the socket"))?;
+        stream
+            .set_read_timeout(None)
+            .map_err(failed("cannot use the socket"))?;
         let stream = stream.try_clone().map_err(failed("cannot use the socket"))?;
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(1);
         let (endpoint, runtime) = (Arc::clone(&self.endpoint), Handle::current());
         let mut sender = Some(sender);
         let (early, first) = (std::mem::take(&mut *self.early()), audit.clone());
@@ -209,7 +211,10 @@ impl Coming {
 /// Writes records of the other process, and says so.
 fn written(link: &Link, audit: Option<&Audit>, number: u64, records: &[u8]) {
     let durable = audit.map(|audit| audit.hand_in(records));
-    match durable.transpose().map(|durable| durable.map(|durable| durable.wait())) {
+    match durable
+        .transpose()
+        .map(|durable| durable.map(|durable| durable.wait()))
+    {
         Ok(None | Some(Ok(()))) => link.say(&Said::Confirmed(number)),
         Ok(Some(Err(e))) | Err(e) => error!(error = %e, "records of the process before cannot be written"),
     }

@@ -13,7 +13,7 @@ use ferromcp_core::{Gateway, SourceState};
 use ferromcp_endpoint::{Endpoint, Gate};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -30,6 +30,9 @@ pub(crate) const VARIABLE: &str = "FERROMCP_UPGRADE";
 
 /// The new process reads its configuration within this time, and takes over sessions within it.
 const STEP: Duration = Duration::from_secs(60);
+
+/// Things that it says on its way.
+const STEPS: usize = 16;
 
 /// What goes over to another process.
 pub(crate) struct Parts {
@@ -60,7 +63,7 @@ pub(crate) struct Going {
 struct New {
     child: Child,
     link: Arc<Link>,
-    said: UnboundedReceiver<Said>,
+    said: Receiver<Said>,
 }
 
 fn refused(message: impl Into<String>) -> NotReloaded {
@@ -116,11 +119,16 @@ impl Going {
                     Ok(done.to_string())
                 }
                 Err(refusal) => {
-                    error!(who, reason = refusal.message, "not upgraded; this process goes on");
+                    error!(
+                        who,
+                        reason = refusal.message,
+                        "not upgraded; this process goes on"
+                    );
                     Err(refusal)
                 }
             };
-            own.reloader.record_upgrade(&who, begun, note);
+            own.reloader
+                .record_upgrade(&who, begun, note.as_deref().map_err(|refusal| *refusal));
             done
         });
         done.await
@@ -168,7 +176,10 @@ impl Going {
     /// Starts the program file as this process was started.
     async fn start(&self) -> Result<New, NotReloaded> {
         let catalog = &self.gateway.snapshot().catalog;
-        let ready = catalog.sources().iter().filter(|source| source.state == SourceState::Ready);
+        let ready = catalog
+            .sources()
+            .iter()
+            .filter(|source| source.state == SourceState::Ready);
         let hello = Hello {
             format: FORMAT,
             records: ferromcp_audit::FORMAT,
@@ -271,12 +282,7 @@ impl New {
     }
 }
 
-fn start(
-    sockets: &[Socket],
-    hello: Hello,
-    endpoint: Arc<Endpoint>,
-    runtime: Handle,
-) -> std::io::Result<New> {
+fn start(sockets: &[Socket], hello: Hello, endpoint: Arc<Endpoint>, runtime: Handle) -> std::io::Result<New> {
     let (mut own, theirs) = UnixStream::pair()?;
     let mut arguments = std::env::args_os();
     // As it was named: a link leads to the new program, which the path of the running one does not.
@@ -287,7 +293,7 @@ fn start(
         .stdin(OwnedFd::from(theirs))
         .spawn()?;
     let handed = hand_over(&mut own, sockets, hello).and_then(|()| {
-        let (sender, said) = unbounded_channel();
+        let (sender, said) = channel(STEPS);
         let mut sender = Some(sender);
         let link = Link::start(own, move |link, said| {
             let _entered = runtime.enter();
@@ -298,7 +304,7 @@ fn start(
                 }
                 Some(said @ (Said::LetGo | Said::Ready | Said::Serving { .. } | Said::Failed(_))) => {
                     // Nobody listens any more once it serves.
-                    drop(sender.as_ref().map(|sender| sender.send(said)));
+                    drop(sender.as_ref().map(|sender| sender.try_send(said)));
                 }
                 Some(said) => about_sessions(link, &endpoint, said),
             }
