@@ -17,6 +17,7 @@ mod exit;
 mod faults;
 mod files;
 mod https;
+mod init;
 mod jwks;
 mod keys;
 mod lock;
@@ -43,6 +44,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),

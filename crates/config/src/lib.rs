@@ -41,7 +41,7 @@ mod tests;
 
 pub use changes::{Change, Given, Reload, changes};
 pub use document::DocumentProblem;
-pub use import::{Imported, Note, import};
+pub use import::{Host, HostServer, Imported, Launch, Merged, MergedServer, Note, Place, import, merge};
 pub use load::Loaded;
 pub use model::{
     AccessList, ActsFor, Admin, Anonymous, AssertionSource, Audit, AuditLog, AuditOtlp, Auth, Builtin,
