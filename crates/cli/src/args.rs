@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod doctor;
 mod health;
 mod init;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand, Upgrade};
+pub(crate) use doctor::Doctor;
 pub(crate) use health::Health;
 pub(crate) use init::Init;
 
@@ -41,6 +43,8 @@ Exit codes: 0 ok, 2 bad configuration or arguments, 3 cannot bind, 4 drain timed
 pub(crate) enum Command {
     /// Write a ferromcp.yaml from the MCP hosts of this machine, and point them at it.
     Init(Init),
+    /// Check everything that a configuration needs: servers, ports, files, certificates, limits. Says what to do.
+    Doctor(Doctor),
     /// Serve tools until stopped.
     Serve(Serve),
     /// List the tools of a running server, or of a configuration.

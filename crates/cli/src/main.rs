@@ -13,6 +13,7 @@ mod args;
 mod audit;
 mod build;
 mod client;
+mod doctor;
 mod exit;
 mod faults;
 mod files;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Init(args) => init::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),

@@ -14,6 +14,7 @@
 mod assemble;
 mod changes;
 mod check;
+mod credentials;
 mod document;
 mod excerpt;
 mod fields;
@@ -39,6 +40,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use credentials::{CredentialFrom, CredentialUse, credentials};
 pub use changes::{Change, Given, Reload, changes};
 pub use document::DocumentProblem;
 pub use import::{Host, HostServer, Imported, Launch, Merged, MergedServer, Note, Place, import, merge};

@@ -527,7 +527,7 @@ fn scalar_meaning(node: &Node) -> Option<Meaning> {
     }
 }
 
-fn looks_secret(name: &str) -> bool {
+pub(crate) fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let words = [
         "token",

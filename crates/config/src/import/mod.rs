@@ -10,6 +10,7 @@ pub(crate) mod json;
 
 use std::path::Path;
 
+pub(crate) use convert::looks_secret;
 pub use hosts::{Host, HostServer, Launch, Merged, MergedServer, Place, merge};
 
 use crate::load::{accept_size, read_text};
