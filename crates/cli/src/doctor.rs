@@ -58,7 +58,10 @@ pub(crate) fn run(args: &Doctor) -> Result<(), Failure> {
                              "warned": warned, "checks": findings.iter().map(Finding::json).collect::<Vec<_>>() });
         print(&format!("{report}\n"))?;
     } else {
-        print(&format!("{} ok, {warned} warn, {failed} failed\n", count(State::Ok)))?;
+        print(&format!(
+            "{} ok, {warned} warn, {failed} failed\n",
+            count(State::Ok)
+        ))?;
     }
     if failed == 0 { Ok(()) } else { Err(Failure::Silent) }
 }

@@ -117,12 +117,7 @@ struct Broken {
 fn read(args: &Init, candidates: Vec<Candidate>) -> Result<(Vec<Found>, Vec<Broken>), Failure> {
     let (mut found, mut broken) = (Vec::new(), Vec::new());
     for candidate in candidates {
-        match Host::read(
-            &candidate.name,
-            &candidate.slug,
-            &candidate.path,
-            candidate.place,
-        ) {
+        match Host::read(&candidate.name, &candidate.slug, &candidate.path, candidate.place) {
             Ok(host) => found.push(Found { candidate, host }),
             Err(error) if args.host.is_empty() => broken.push(Broken {
                 name: candidate.name,
@@ -313,7 +308,10 @@ fn point(args: &Init, found: &[Found], launch: &Launch, program: &Path) -> Resul
         }
         match change::replace(&one.candidate.path, one.host.text(), &new) {
             Ok(backup) => {
-                println!("{name}: {path} starts ferromcp now\n  backup: {}", backup.display());
+                println!(
+                    "{name}: {path} starts ferromcp now\n  backup: {}",
+                    backup.display()
+                );
                 undo.push(show::undo_command(&one.candidate));
                 outcome.changed = true;
             }

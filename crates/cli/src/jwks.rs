@@ -120,7 +120,9 @@ pub(crate) async fn count(url: &Url) -> Result<usize, String> {
     let client = client(url).map_err(|e| format!("cannot read the system's certificates: {e}"))?;
     let fetched = tokio::time::timeout(TIMEOUT, document(&client, url)).await;
     let bytes = fetched.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))?;
-    JwkSet::parse(&bytes).map(|keys| keys.len()).map_err(|e| e.to_string())
+    JwkSet::parse(&bytes)
+        .map(|keys| keys.len())
+        .map_err(|e| e.to_string())
 }
 
 fn now() -> u64 {

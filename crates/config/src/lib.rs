@@ -40,8 +40,8 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use credentials::{CredentialFrom, CredentialUse, credentials};
 pub use changes::{Change, Given, Reload, changes};
+pub use credentials::{CredentialFrom, CredentialUse, credentials};
 pub use document::DocumentProblem;
 pub use import::{Host, HostServer, Imported, Launch, Merged, MergedServer, Note, Place, import, merge};
 pub use load::Loaded;

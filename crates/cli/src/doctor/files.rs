@@ -46,13 +46,19 @@ pub(super) fn credentials(loaded: &Loaded, path: &Path) -> Vec<Finding> {
         secret_files.push(("audit.sign_key".to_owned(), file.clone()));
     }
     if !literal.is_empty() {
-        secret_files.push((format!("secrets in it: {}", literal.join(", ")), path.to_path_buf()));
+        secret_files.push((
+            format!("secrets in it: {}", literal.join(", ")),
+            path.to_path_buf(),
+        ));
     }
     for (what, file) in secret_files {
         if is_open_to_all(&file) {
             found.push(Finding::warn(
                 CHECK,
-                format!("{} can be read by everybody on this machine ({what})", file.display()),
+                format!(
+                    "{} can be read by everybody on this machine ({what})",
+                    file.display()
+                ),
                 format!("chmod 600 {}", file.display()),
             ));
         }
@@ -113,14 +119,21 @@ fn lifetime(check: &str, what: &str, file: &str, end: SystemTime) -> Finding {
         Err(_) => Finding::fail(check, format!("{file}: the {what} ended on {date}"), fix),
         Ok(left) if left < SOON => Finding::warn(
             check,
-            format!("{file}: the {what} ends in {} days ({date})", left.as_secs() / DAY),
+            format!(
+                "{file}: the {what} ends in {} days ({date})",
+                left.as_secs() / DAY
+            ),
             fix,
         ),
         Ok(left) => Finding::ok(
             check,
             format!(
                 "{file}: the {what} is readable{} and ends in {} days",
-                if what == "certificate" { ", fits its key" } else { "" },
+                if what == "certificate" {
+                    ", fits its key"
+                } else {
+                    ""
+                },
                 left.as_secs() / DAY
             ),
         ),
@@ -143,8 +156,15 @@ pub(super) fn directories(config: &Config) -> Vec<Finding> {
 fn directory(check: &str, path: &Path, needed: u64) -> Finding {
     use rustix::fs::{Access, access, statvfs};
     let shown = path.display();
-    let there = path.ancestors().find(|one| one.exists()).unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let there = path
+        .ancestors()
+        .find(|one| one.exists())
+        .unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        there
+    };
     if !there.is_dir() {
         return Finding::fail(
             check,
@@ -155,7 +175,10 @@ fn directory(check: &str, path: &Path, needed: u64) -> Finding {
     if let Err(error) = access(there, Access::WRITE_OK | Access::EXEC_OK) {
         return Finding::fail(
             check,
-            format!("{shown} cannot be written: {}", std::io::Error::from(error).kind()),
+            format!(
+                "{shown} cannot be written: {}",
+                std::io::Error::from(error).kind()
+            ),
             format!("let the user of ferromcp write to {}", there.display()),
         );
     }
@@ -180,7 +203,11 @@ fn directory(check: &str, path: &Path, needed: u64) -> Finding {
     if free < LITTLE {
         return Finding::warn(check, format!("{shown}: only {mib} MiB are free"), "make room");
     }
-    let state = if there == path { "can be written" } else { "can be made" };
+    let state = if there == path {
+        "can be written"
+    } else {
+        "can be made"
+    };
     Finding::ok(check, format!("{shown} {state}, {} GiB are free", free >> 30))
 }
 

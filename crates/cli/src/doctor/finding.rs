@@ -46,22 +46,14 @@ impl Finding {
         Self::new(State::Skipped, check, message)
     }
 
-    pub(super) fn warn(
-        check: impl Into<String>,
-        message: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    pub(super) fn warn(check: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             fix: Some(fix.into()),
             ..Self::new(State::Warn, check, message)
         }
     }
 
-    pub(super) fn fail(
-        check: impl Into<String>,
-        message: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
+    pub(super) fn fail(check: impl Into<String>, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             fix: Some(fix.into()),
             ..Self::new(State::Fail, check, message)
@@ -92,7 +84,11 @@ impl Finding {
             .time
             .map(|time| format!(" ({} ms)", time.as_millis()))
             .unwrap_or_default();
-        let mut line = format!("{state:<5} {:<16} {}{time}\n", self.check, one_line(&self.message));
+        let mut line = format!(
+            "{state:<5} {:<16} {}{time}\n",
+            self.check,
+            one_line(&self.message)
+        );
         if let Some(fix) = &self.fix {
             line.push_str(&format!("{:<23}-> {}\n", "", one_line(fix)));
         }
@@ -178,7 +174,11 @@ impl Secrets {
     /// With and without the word before it, as in `Bearer ...`.
     fn header(&mut self, secret: &Secret) {
         self.add(secret);
-        secret.expose().split(' ').skip(1).for_each(|part| self.text(part));
+        secret
+            .expose()
+            .split(' ')
+            .skip(1)
+            .for_each(|part| self.text(part));
     }
 
     fn oauth(&mut self, oauth: Option<&ferromcp_config::OAuth>) {
@@ -212,13 +212,15 @@ mod tests {
     fn no_secret_of_the_file_is_in_a_line() {
         let text = "servers:\n  a: { command: x, args: [\"--key=${K}\", --plain-argument], env: { T: envenv, S: abc } }\n  \
                     b: { url: \"http://h/m?q=querys\", headers: { Authorization: \"Bearer headerh\" } }\n";
-        let config =
-            Config::from_yaml(text, Path::new("f"), &|_| Some("resolved".to_owned())).unwrap();
+        let config = Config::from_yaml(text, Path::new("f"), &|_| Some("resolved".to_owned())).unwrap();
         let secrets = Secrets::of(&config);
         let said = "--key=resolved --plain-argument envenv abc q=querys headerh Bearer headerh";
         let finding = Finding::fail("c", said, said).without(&secrets);
         let clean = "[redacted] --plain-argument [redacted] abc [redacted] [redacted] [redacted]";
-        assert_eq!((finding.message.as_str(), finding.fix.as_deref()), (clean, Some(clean)));
+        assert_eq!(
+            (finding.message.as_str(), finding.fix.as_deref()),
+            (clean, Some(clean))
+        );
     }
 
     #[test]

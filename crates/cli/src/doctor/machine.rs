@@ -107,7 +107,9 @@ pub(super) fn open_files(config: &Config) -> Vec<Finding> {
     let Some(soft) = limit.current else {
         return vec![Finding::ok(CHECK, "no limit")];
     };
-    let hard = limit.maximum.map_or_else(|| "no".to_owned(), |hard| hard.to_string());
+    let hard = limit
+        .maximum
+        .map_or_else(|| "no".to_owned(), |hard| hard.to_string());
     let children: usize = config
         .servers
         .iter()
@@ -134,12 +136,18 @@ pub(super) fn open_files(config: &Config) -> Vec<Finding> {
             format!("{}; or a lower sessions.max", raise(needed + sessions)),
         )
     } else {
-        Finding::ok(CHECK, format!("the limit is {soft}, {} are needed at most", needed + sessions))
+        Finding::ok(
+            CHECK,
+            format!("the limit is {soft}, {} are needed at most", needed + sessions),
+        )
     };
     vec![finding]
 }
 
 #[cfg(not(unix))]
 pub(super) fn open_files(_: &Config) -> Vec<Finding> {
-    vec![Finding::skipped("open files", "this system has no limit to look at")]
+    vec![Finding::skipped(
+        "open files",
+        "this system has no limit to look at",
+    )]
 }

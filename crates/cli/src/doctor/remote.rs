@@ -48,10 +48,15 @@ pub(super) async fn clock(config: &Config) -> Vec<Finding> {
     if let Some(JwtKeys::Url(url)) = config.auth.jwt.as_ref().map(|jwt| &jwt.keys) {
         urls.push(url);
     }
-    urls.extend(config.servers.iter().filter_map(|server| match &server.transport {
-        Transport::Http(endpoint) => Some(&endpoint.url),
-        _ => None,
-    }));
+    urls.extend(
+        config
+            .servers
+            .iter()
+            .filter_map(|server| match &server.transport {
+                Transport::Http(endpoint) => Some(&endpoint.url),
+                _ => None,
+            }),
+    );
     urls.retain(|url| url.scheme() == "https");
     let tolerance = config.auth.jwt.as_ref().map_or(TOLERANCE, |jwt| jwt.leeway);
     for url in &urls {

@@ -30,7 +30,10 @@ struct Running {
 
 impl Started {
     fn add(&self, running: Running) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(running);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(running);
     }
 
     pub(super) async fn stop(self) {
@@ -63,21 +66,19 @@ pub(super) async fn server(
     upstreams.settled(limit + Duration::from_secs(1)).await;
     let took = since.elapsed();
     let snapshot = gateway.snapshot();
-    let listing = snapshot
-        .catalog
-        .sources()
-        .iter()
-        .find(|listing| listing.foreign);
+    let listing = snapshot.catalog.sources().iter().find(|listing| listing.foreign);
     let finding = match listing.map(|listing| (listing, &listing.state)) {
-        Some((listing, SourceState::Ready)) => Finding::ok(
-            check,
-            format!("{}: {} tools", how(server), listing.tools.len()),
-        ),
+        Some((listing, SourceState::Ready)) => {
+            Finding::ok(check, format!("{}: {} tools", how(server), listing.tools.len()))
+        }
         Some((_, SourceState::Down { reason })) => Finding::fail(check, reason.clone(), fix(server, reason)),
         _ => Finding::fail(
             check,
             format!("not ready after {} s", limit.as_secs()),
-            format!("see what it does, or allow it more: servers.{}.start_timeout", server.id),
+            format!(
+                "see what it does, or allow it more: servers.{}.start_timeout",
+                server.id
+            ),
         ),
     };
     started.add(Running { gateway, upstreams });
@@ -99,7 +100,10 @@ fn fix(server: &Upstream, reason: &str) -> String {
     let (headers, oauth) = match &server.transport {
         Transport::Stdio(command) => {
             return match reason.contains("not found in PATH") {
-                true => format!("install `{}`, or give its full path in servers.{id}.command", command.command),
+                true => format!(
+                    "install `{}`, or give its full path in servers.{id}.command",
+                    command.command
+                ),
                 false => format!(
                     "start it by hand and see: {}; it gets PATH, HOME, LANG, TZ, TMPDIR and servers.{id}.env, nothing else",
                     command.command
@@ -122,7 +126,9 @@ fn fix(server: &Upstream, reason: &str) -> String {
         (false, Some((name, _))) => {
             format!("the credential in servers.{id}.headers.{name} is not accepted: renew it")
         }
-        (false, None) => format!("it wants a credential: set servers.{id}.headers.Authorization, or auth.oauth"),
+        (false, None) => {
+            format!("it wants a credential: set servers.{id}.headers.Authorization, or auth.oauth")
+        }
     }
 }
 
@@ -141,7 +147,13 @@ pub(super) fn lock(config: &Config, path: &Path, started: &Started) -> Option<Fi
                 format!("make it with `{command}`, and look at it"),
             ));
         }
-        Err(error) => return Some(Finding::fail(CHECK, error, format!("correct it, or make it anew: {command}"))),
+        Err(error) => {
+            return Some(Finding::fail(
+                CHECK,
+                error,
+                format!("correct it, or make it anew: {command}"),
+            ));
+        }
     };
     let live = live(started);
     // What cannot be asked now has not changed.
@@ -166,7 +178,11 @@ pub(super) fn lock(config: &Config, path: &Path, started: &Started) -> Option<Fi
     let fix = format!("look with `{command}`, then accept with --accept");
     let withheld = changes.iter().any(|change| is_withheld(lock, &change.what));
     Some(match withheld {
-        true => Finding::fail(CHECK, format!("{message}; what is withheld cannot be called"), fix),
+        true => Finding::fail(
+            CHECK,
+            format!("{message}; what is withheld cannot be called"),
+            fix,
+        ),
         false => Finding::warn(CHECK, message, fix),
     })
 }

@@ -105,7 +105,10 @@ fn expired(config: &Config, found: &mut Vec<Finding>) {
                 found.push(Finding::warn(
                     CHECK,
                     format!("tenants.{}.keys: {} has expired", tenant.id, key.shown()),
-                    format!("make another with `ferromcp keys new {}`, or remove it", tenant.id),
+                    format!(
+                        "make another with `ferromcp keys new {}`, or remove it",
+                        tenant.id
+                    ),
                 ));
             }
         }

@@ -101,7 +101,13 @@ impl Surroundings {
                 "Claude/claude_desktop_config.json",
                 Place::McpServers,
             ),
-            ("claude-code", "Claude Code", home, ".claude.json", Place::McpServers),
+            (
+                "claude-code",
+                "Claude Code",
+                home,
+                ".claude.json",
+                Place::McpServers,
+            ),
             ("cursor", "Cursor", home, ".cursor/mcp.json", Place::McpServers),
             (
                 "vscode",
@@ -212,10 +218,9 @@ impl Surroundings {
             .find(|candidate| candidate.path.canonicalize().is_ok_and(|known| known == real));
         Ok(known.cloned().unwrap_or_else(|| Candidate {
             slug: slug(&path),
-            name: path.file_name().map_or_else(
-                || name.to_owned(),
-                |file| file.to_string_lossy().into_owned(),
-            ),
+            name: path
+                .file_name()
+                .map_or_else(|| name.to_owned(), |file| file.to_string_lossy().into_owned()),
             path,
             place: None,
             project: false,
@@ -231,7 +236,11 @@ fn slug(path: &Path) -> String {
         .filter(|c| c.is_ascii_alphanumeric())
         .take(12)
         .collect();
-    if made.is_empty() { "host".to_owned() } else { made.to_ascii_lowercase() }
+    if made.is_empty() {
+        "host".to_owned()
+    } else {
+        made.to_ascii_lowercase()
+    }
 }
 
 #[cfg(test)]
@@ -278,8 +287,18 @@ mod tests {
                 "/h/.config/zed/settings.json",
                 "/roaming/Zed/settings.json",
             ),
-            ("claude-code", "/h/.claude.json", "/h/.claude.json", "/h/.claude.json"),
-            ("cursor-project", "/p/.cursor/mcp.json", "/p/.cursor/mcp.json", "/p/.cursor/mcp.json"),
+            (
+                "claude-code",
+                "/h/.claude.json",
+                "/h/.claude.json",
+                "/h/.claude.json",
+            ),
+            (
+                "cursor-project",
+                "/p/.cursor/mcp.json",
+                "/p/.cursor/mcp.json",
+                "/p/.cursor/mcp.json",
+            ),
         ] {
             assert_eq!(path(&linux, slug), on_linux);
             assert_eq!(path(&mac, slug), on_mac);

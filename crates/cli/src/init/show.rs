@@ -83,7 +83,11 @@ pub(super) fn written(args: &Init, merged: Option<&Merged>, backup: Option<&Path
         Some(1) => "1 server".to_owned(),
         Some(servers) => format!("{servers} servers"),
     };
-    let done = if args.dry_run { "would be written" } else { "written" };
+    let done = if args.dry_run {
+        "would be written"
+    } else {
+        "written"
+    };
     println!("{}: {done}, {what}", args.config.display());
     if let Some(backup) = backup {
         println!("  backup: {}", backup.display());

@@ -31,7 +31,11 @@ fn we_do_not_become_a_server_of_ourselves() {
         (None, Some("no url"), Fate::Taken),
         (None, None, Fate::Kept),
     ] {
-        assert_eq!(fate(&server(command, url), &program), expected, "{command:?} {url:?}");
+        assert_eq!(
+            fate(&server(command, url), &program),
+            expected,
+            "{command:?} {url:?}"
+        );
     }
 }
 

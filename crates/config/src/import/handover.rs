@@ -52,7 +52,10 @@ impl Host {
                 } else {
                     let deeper = level.deeper();
                     let inner = self.chain(path, launch, &[], &deeper);
-                    format!("{{{}{}{inner}{}{}}}", deeper.line, deeper.indent, level.line, level.indent)
+                    format!(
+                        "{{{}{}{inner}{}{}}}",
+                        deeper.line, deeper.indent, level.line, level.indent
+                    )
                 };
                 let span = &member.value.span;
                 return format!("{}{value}{}", &text[..span.start], &text[span.end..]);
@@ -72,7 +75,10 @@ impl Host {
         } else {
             let deeper = level.deeper();
             let inner = self.chain(rest, launch, kept, &deeper);
-            format!("{{{}{}{inner}{}{}}}", deeper.line, deeper.indent, level.line, level.indent)
+            format!(
+                "{{{}{}{inner}{}{}}}",
+                deeper.line, deeper.indent, level.line, level.indent
+            )
         };
         format!("{}:{}{value}", quoted(key), level.space)
     }

@@ -183,10 +183,7 @@ fn found(root: &Node) -> Place {
         }
         at.is_some()
     };
-    places
-        .into_iter()
-        .find(is_there)
-        .unwrap_or(Place::McpServers)
+    places.into_iter().find(is_there).unwrap_or(Place::McpServers)
 }
 
 pub(super) fn is_null(node: &Node) -> bool {
@@ -263,8 +260,8 @@ pub fn merge(
     let mut entries: Vec<emit::Entry> = Vec::new();
     let mut notes = Vec::new();
     for (index, host) in hosts.iter().enumerate() {
-        for mut entry in converted(host, wanted, &mut |note| notes.push((index, note)))
-            .map_err(|error| (index, *error))?
+        for mut entry in
+            converted(host, wanted, &mut |note| notes.push((index, note))).map_err(|error| (index, *error))?
         {
             let same = servers
                 .iter()
@@ -286,7 +283,11 @@ pub fn merge(
         }
     }
     for (server, entry) in servers.iter().zip(&mut entries) {
-        let names: Vec<&str> = server.hosts.iter().map(|host| hosts[*host].name.as_str()).collect();
+        let names: Vec<&str> = server
+            .hosts
+            .iter()
+            .map(|host| hosts[*host].name.as_str())
+            .collect();
         entry.comments.insert(0, format!("From {}.", names.join(", ")));
         if !server.unset.is_empty() {
             entry.disable();

@@ -31,7 +31,8 @@ fn launch() -> Launch {
     }
 }
 
-const OWN: &str = r#"{"mcpServers":{"ferromcp":{"command":"/opt/ferro mcp/\"bin\"","args":["serve","--mode"]}"#;
+const OWN: &str =
+    r#"{"mcpServers":{"ferromcp":{"command":"/opt/ferro mcp/\"bin\"","args":["serve","--mode"]}"#;
 
 /// Every value in one line, comments gone.
 fn compact(text: &str) -> String {
@@ -73,7 +74,11 @@ fn the_same_server_is_one_and_another_of_its_name_gets_a_suffix() {
             ("git-third", "git", &[3]),
         ]
     );
-    assert!(merged.yaml.contains("# From One, Same.\n  git:"), "{}", merged.yaml);
+    assert!(
+        merged.yaml.contains("# From One, Same.\n  git:"),
+        "{}",
+        merged.yaml
+    );
 }
 
 #[test]
@@ -101,7 +106,9 @@ fn the_forms_of_zed_are_understood() {
     }"#;
     let merged = merged(&[host("Zed", None, text)]);
     assert!(
-        merged.yaml.contains("command: a\n    args: [\"1\"]\n    env:\n      E: v"),
+        merged
+            .yaml
+            .contains("command: a\n    args: [\"1\"]\n    env:\n      E: v"),
         "{}",
         merged.yaml
     );
@@ -169,7 +176,11 @@ fn where_nothing_was_it_becomes_the_first_member() {
         let changed = host("X", Some(Place::McpServers), before).handed_over(&launch(), &[]);
         assert_eq!(compact(&changed), after, "{before:?} became {changed}");
     }
-    let nested = host("Code", Some(Place::McpDotServers), "{\n    \"mcp\": {\n        \"inputs\": []\n    }\n}");
+    let nested = host(
+        "Code",
+        Some(Place::McpDotServers),
+        "{\n    \"mcp\": {\n        \"inputs\": []\n    }\n}",
+    );
     assert_eq!(
         nested.handed_over(&launch(), &[]),
         "{\n    \"mcp\": {\n        \"servers\": {\n            \"ferromcp\": {\n                \"type\": \"stdio\",\n                \
@@ -178,7 +189,10 @@ fn where_nothing_was_it_becomes_the_first_member() {
     );
     for (before, after) in [
         ("{\"mcp\": null}", r#"{"mcp": {"servers": "#),
-        ("{}", "{\n  \"mcp\": {\n    \"servers\": {\n      \"ferromcp\": {\n"),
+        (
+            "{}",
+            "{\n  \"mcp\": {\n    \"servers\": {\n      \"ferromcp\": {\n",
+        ),
         ("", "{\n  \"mcp\": {\n    \"servers\": {\n      \"ferromcp\": {\n"),
     ] {
         let changed = host("Code", Some(Place::McpDotServers), before).handed_over(&launch(), &[]);
@@ -194,7 +208,11 @@ fn mistakes_have_their_place() {
         ("[]", Place::McpServers, "host.json:1:1"),
         ("[]", Place::McpServers, "found a list"),
         ("{\n \"mcpServers\": [1]}", Place::McpServers, "host.json:2:16"),
-        ("{\"mcp\": {\"servers\": 7}}", Place::McpDotServers, "host.json:1:21"),
+        (
+            "{\"mcp\": {\"servers\": 7}}",
+            Place::McpDotServers,
+            "host.json:1:21",
+        ),
         ("{\"mcp\": {\"servers\": 7}}", Place::McpDotServers, "mcp.servers"),
         ("{\"mcpServers\": {", Place::McpServers, "is it cut off?"),
         ("{\"a\": 1, \"a\": 2}", Place::McpServers, "appears twice"),
@@ -207,7 +225,10 @@ fn mistakes_have_their_place() {
     let text = "{\"mcpServers\": {\"good\": {\"command\": \"x\"},\n\"bad\": {\"command\": [\"hunter2\"]}}}";
     let hosts = [host("A", None, "{}"), host("B", None, text)];
     let (index, error) = merge(&hosts, &[], &all, &|_| None).unwrap_err();
-    assert!(index == 1 && error.to_string().contains("host.json:2:"), "{error}");
+    assert!(
+        index == 1 && error.to_string().contains("host.json:2:"),
+        "{error}"
+    );
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
@@ -233,7 +254,11 @@ fn lenient(depth: u32) -> impl Strategy<Value = String> {
                 .collect();
             let comma = if trailing && !members.is_empty() { "," } else { "" };
             let inner = format!("{}{comma}", members.join(","));
-            if object { format!("{{{inner}}}") } else { format!("[{inner}]") }
+            if object {
+                format!("{{{inner}}}")
+            } else {
+                format!("[{inner}]")
+            }
         })
     })
 }
