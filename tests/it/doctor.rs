@@ -212,7 +212,12 @@ fn risky_settings_files_and_certificates() {
         "warn",
         &["can be read by everybody", "chmod 600"],
     );
-    says(&report, "listen.tls", "warn", &["ends in 0 days", "put a new certificate in place"]);
+    says(
+        &report,
+        "listen.tls",
+        "warn",
+        &["ends in 0 days", "put a new certificate in place"],
+    );
     says(&report, "audit.file", "ok", &["can be made"]);
     assert!(!at("log").exists(), "a look makes nothing");
     std::fs::write(at("f.yaml"), config("old", "not-a-directory/log")).unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Peers, Session, ferromcp, finish, fixture, program};
+use crate::support::{Peers, Session, eventually, ferromcp, finish, fixture, program};
 
 /// A home directory with hosts, and a directory to work in.
 struct Home(tempfile::TempDir);
@@ -112,6 +112,10 @@ fn a_host_starts_its_servers_through_us_and_gets_them_back() {
     command.current_dir("/");
     let mut session = Session::start(command);
     session.initialize();
+    eventually("the server has started", || {
+        let listed = session.legacy("tools/list", json!({}));
+        listed.to_string().contains("fix__greet").then_some(())
+    });
     let answer = session.legacy(
         "tools/call",
         json!({ "name": "fix__greet", "arguments": { "name": "Ada" } }),

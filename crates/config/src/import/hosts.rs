@@ -210,12 +210,14 @@ fn server(entry: &JsonEntry) -> HostServer {
         Some(Data::Seq(items)) => items.iter().filter_map(|item| text_of(Some(item))).collect(),
         _ => Vec::new(),
     };
+    // One of another type is there all the same, and is refused where it is taken over.
+    let given = |node: Option<&Node>| node.map(|node| text_of(Some(node)).unwrap_or_default());
     let url = ["url", "serverUrl", "httpUrl"]
         .iter()
-        .find_map(|key| text_of(value.get(key)));
+        .find_map(|key| given(value.get(key)));
     HostServer {
         name: entry.key.clone(),
-        command: text_of(command),
+        command: given(command),
         args,
         url,
     }
