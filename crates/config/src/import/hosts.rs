@@ -79,7 +79,7 @@ impl Host {
     /// All mistakes of the file at once: not readable, not JSON (comments and trailing commas are taken), larger than 4 MiB,
     /// nested deeper than 64 levels, duplicate keys, something else than an object where the servers should be.
     pub fn read(name: &str, slug: &str, path: &Path, place: Option<Place>) -> Result<Self, ConfigError> {
-        Self::parse(name, slug, path, place, read_text(path)?)
+        Self::parse(name, slug, path, place, &read_text(path)?)
     }
 
     /// The same from a text.
@@ -91,9 +91,9 @@ impl Host {
         slug: &str,
         origin: &Path,
         place: Option<Place>,
-        text: String,
+        text: &str,
     ) -> Result<Self, ConfigError> {
-        let inner = accept_size(&text, origin)?;
+        let inner = accept_size(text, origin)?;
         let source = Source::new(origin, inner);
         let mut problems = Problems::default();
         let root = if inner.trim().is_empty() {
@@ -111,7 +111,7 @@ impl Host {
             place,
             origin: origin.to_path_buf(),
             root: root.clone(),
-            text: text.clone(),
+            text: text.to_owned(),
         };
         let mut at = root.as_ref();
         for (depth, key) in std::iter::once(&"").chain(place.path()).enumerate() {

@@ -9,7 +9,7 @@ use crate::{Config, import};
 
 fn host(name: &str, place: Option<Place>, text: &str) -> Host {
     let slug = name.to_ascii_lowercase();
-    Host::parse(name, &slug, Path::new("host.json"), place, text.to_owned()).unwrap()
+    Host::parse(name, &slug, Path::new("host.json"), place, text).unwrap()
 }
 
 fn all(_: &HostServer) -> bool {
@@ -219,7 +219,7 @@ fn mistakes_have_their_place() {
         (&"[".repeat(100), Place::McpServers, "nested too deeply"),
         (&" ".repeat(5 << 20), Place::McpServers, "larger than 4 MiB"),
     ] {
-        let error = Host::parse("X", "x", Path::new("host.json"), Some(place), text.to_owned()).unwrap_err();
+        let error = Host::parse("X", "x", Path::new("host.json"), Some(place), text).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
     let text = "{\"mcpServers\": {\"good\": {\"command\": \"x\"},\n\"bad\": {\"command\": [\"hunter2\"]}}}";
