@@ -18,7 +18,7 @@ pub(crate) use self::admin::{Api, Setup, admin_address, made};
 pub(crate) use self::grpc::{Grpc, GrpcWith, grpc_address, grpc_session, serve_grpc};
 pub(crate) use self::http::{Answer, Door, Legacy, parse};
 pub(crate) use self::pki::{Authority, Leaf, Secured, Shown, put};
-pub(crate) use self::process::{Process, alive_with, finish};
+pub(crate) use self::process::{Finished, Process, alive_with, finish};
 pub(crate) use self::stdio::Session;
 
 /// Longest wait for anything that should happen; only a test that fails takes as long.

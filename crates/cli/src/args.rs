@@ -1,7 +1,9 @@
 //! The command line.
 
 mod admin;
+mod doctor;
 mod health;
+mod init;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +11,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand, Upgrade};
+pub(crate) use doctor::Doctor;
 pub(crate) use health::Health;
+pub(crate) use init::Init;
 
 /// The guarded front door for MCP tools.
 ///
@@ -25,6 +29,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  ferromcp init                                   a configuration from the MCP hosts of this machine
   ferromcp serve                                  built-in tools on http://127.0.0.1:8080
   ferromcp serve --root ./data                    the same, with file tools jailed to ./data
   ferromcp serve --config ferromcp.yaml           upstream servers and settings from a file
@@ -36,6 +41,10 @@ Exit codes: 0 ok, 2 bad configuration or arguments, 3 cannot bind, 4 drain timed
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write a ferromcp.yaml from the MCP hosts of this machine, and point them at it.
+    Init(Init),
+    /// Check everything that a configuration needs: servers, ports, files, certificates, limits. Says what to do.
+    Doctor(Doctor),
     /// Serve tools until stopped.
     Serve(Serve),
     /// List the tools of a running server, or of a configuration.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use ferromcp_core::Tokens;
-use ferromcp_tenancy::{JwksRefresh, MAX_JWKS_BYTES, RefreshSettings};
+use ferromcp_tenancy::{JwkSet, JwksRefresh, MAX_JWKS_BYTES, RefreshSettings};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_rustls::HttpsConnector;
@@ -33,11 +33,10 @@ pub(crate) struct Keys {
 impl Keys {
     /// Nothing is fetched yet.
     pub(crate) fn new(tokens: Arc<Tokens>, url: Url, max_age: Duration) -> std::io::Result<Self> {
-        let connector = https::trusting_the_system(Some(url.scheme()), TIMEOUT)?;
         Ok(Self {
+            client: client(&url)?,
             tokens,
             url,
-            client: Client::builder(TokioExecutor::new()).build(connector),
             refresh: JwksRefresh::new(RefreshSettings {
                 max_age,
                 ..RefreshSettings::default()
@@ -50,7 +49,7 @@ impl Keys {
         if !self.refresh.poll(now()) {
             return;
         }
-        let document = tokio::time::timeout(TIMEOUT, self.document()).await;
+        let document = tokio::time::timeout(TIMEOUT, document(&self.client, &self.url)).await;
         let fetched = match document.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}"))) {
             Ok(document) => self
                 .refresh
@@ -79,26 +78,6 @@ impl Keys {
         }
     }
 
-    async fn document(&self) -> Result<Bytes, String> {
-        let request = Request::builder()
-            .uri(self.url.as_str())
-            .header(header::ACCEPT, "application/jwk-set+json, application/json")
-            .body(Empty::new())
-            .map_err(|e| e.to_string())?;
-        let response = self
-            .client
-            .request(request)
-            .await
-            .map_err(|e| https::innermost(&e))?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("the answer is {}", response.status()));
-        }
-        let body = Limited::new(response.into_body(), MAX_JWKS_BYTES + 1)
-            .collect()
-            .await;
-        Ok(body.map_err(|e| e.to_string())?.to_bytes())
-    }
-
     /// Fetches again whenever it is time to, for ever.
     pub(crate) async fn keep(mut self) {
         loop {
@@ -110,6 +89,40 @@ impl Keys {
             self.fetch().await;
         }
     }
+}
+
+fn client(url: &Url) -> std::io::Result<Http> {
+    let connector = https::trusting_the_system(Some(url.scheme()), TIMEOUT)?;
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
+}
+
+async fn document(client: &Http, url: &Url) -> Result<Bytes, String> {
+    let request = Request::builder()
+        .uri(url.as_str())
+        .header(header::ACCEPT, "application/jwk-set+json, application/json")
+        .body(Empty::new())
+        .map_err(|e| e.to_string())?;
+    let response = client.request(request).await.map_err(|e| https::innermost(&e))?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("the answer is {}", response.status()));
+    }
+    let body = Limited::new(response.into_body(), MAX_JWKS_BYTES + 1)
+        .collect()
+        .await;
+    Ok(body.map_err(|e| e.to_string())?.to_bytes())
+}
+
+/// How many keys there are at an address now.
+///
+/// # Errors
+/// They cannot be fetched, or are no key set.
+pub(crate) async fn count(url: &Url) -> Result<usize, String> {
+    let client = client(url).map_err(|e| format!("cannot read the system's certificates: {e}"))?;
+    let fetched = tokio::time::timeout(TIMEOUT, document(&client, url)).await;
+    let bytes = fetched.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))?;
+    JwkSet::parse(&bytes)
+        .map(|keys| keys.len())
+        .map_err(|e| e.to_string())
 }
 
 fn now() -> u64 {

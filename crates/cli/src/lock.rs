@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::pins::{Change, Kind, Pin, Pins, ServerPins, Suspicion, What, suspicions};
 use ferromcp_config::Config;
-use ferromcp_core::SourceState;
+use ferromcp_core::{Gateway, SourceState};
 use serde_json::json;
 
 use crate::args::Lock;
 use crate::build;
-use crate::client::direct::{self, Started};
+use crate::client::direct;
 use crate::exit::Failure;
 use crate::files::print;
 
 /// What the servers have now.
-struct Found {
-    pins: Pins,
+pub(crate) struct Found {
+    pub(crate) pins: Pins,
     /// Servers that do not answer, and why.
     unavailable: Vec<(String, String)>,
     /// What cannot be pinned, and why.
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Lock) -> Result<(), Failure> {
         .map_err(|e| Failure::other("cannot start the runtime", e))?;
     let mut found = runtime.block_on(async {
         let started = direct::start_unvetted(&config).await?;
-        let found = look(&started);
+        let found = look(&started.gateway);
         started.upstreams.stop().await;
         Ok::<_, Failure>(found)
     })?;
@@ -139,13 +139,13 @@ fn is_meant(what: &str, change: &Change) -> bool {
     }
 }
 
-fn look(started: &Started) -> Found {
+pub(crate) fn look(gateway: &Gateway) -> Found {
     let mut found = Found {
         pins: Pins::default(),
         unavailable: Vec::new(),
         unpinnable: Vec::new(),
     };
-    let snapshot = started.gateway.snapshot();
+    let snapshot = gateway.snapshot();
     for listing in snapshot
         .catalog
         .sources()

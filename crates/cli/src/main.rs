@@ -13,10 +13,12 @@ mod args;
 mod audit;
 mod build;
 mod client;
+mod doctor;
 mod exit;
 mod faults;
 mod files;
 mod https;
+mod init;
 mod jwks;
 mod keys;
 mod lock;
@@ -43,6 +45,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Init(args) => init::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),

@@ -14,6 +14,7 @@
 mod assemble;
 mod changes;
 mod check;
+mod credentials;
 mod document;
 mod excerpt;
 mod fields;
@@ -40,8 +41,9 @@ mod yaml;
 mod tests;
 
 pub use changes::{Change, Given, Reload, changes};
+pub use credentials::{CredentialFrom, CredentialUse, credentials};
 pub use document::DocumentProblem;
-pub use import::{Imported, Note, import};
+pub use import::{Host, HostServer, Imported, Launch, Merged, MergedServer, Note, Place, import, merge};
 pub use load::Loaded;
 pub use model::{
     AccessList, ActsFor, Admin, Anonymous, AssertionSource, Audit, AuditLog, AuditOtlp, Auth, Builtin,

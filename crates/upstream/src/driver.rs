@@ -458,7 +458,6 @@ impl Driver {
             looping: member.worker.is_looping(),
         };
         pool.set_phase(&member.seat, phase);
-        self.upstream.settle();
         if pool.lead() == member.seat.id {
             let next = self
                 .members
@@ -474,6 +473,8 @@ impl Driver {
             let reason = self.members[at].reason.to_string();
             self.publish(SourceState::Down { reason });
         }
+        // Who waited for it looks at what was published.
+        self.upstream.settle();
     }
 
     /// Puts lists and state in place of the last ones, if they differ.

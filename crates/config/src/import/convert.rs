@@ -15,19 +15,7 @@ use crate::text::{Form, KeyForm, Wrong};
 const URL_KEYS: &[&str] = &["url", "serverUrl", "httpUrl"];
 
 pub(super) fn convert(found: &Found<'_>, source: &Source<'_>, problems: &mut Problems) -> Imported {
-    let mut converter = Converter {
-        source,
-        problems,
-        notes: Vec::new(),
-        taken: found
-            .servers
-            .iter()
-            .map(|e| e.key.clone())
-            .filter(|k| KeyForm::ServerId.check(k).is_ok())
-            .collect(),
-        path: String::new(),
-        entry: Entry::default(),
-    };
+    let mut converter = Converter::new(found.servers, source, problems);
     let mut head = vec![format!(
         "Converted by `ferromcp import` from {}.",
         file_name(&source.origin)
@@ -60,6 +48,23 @@ pub(super) fn convert(found: &Found<'_>, source: &Source<'_>, problems: &mut Pro
     }
 }
 
+/// Only these servers, in our notation, and what there is to say about them.
+pub(super) fn entries(
+    path: &str,
+    servers: &[JsonEntry],
+    source: &Source<'_>,
+    problems: &mut Problems,
+) -> (Vec<Entry>, Vec<Note>) {
+    let mut converter = Converter::new(servers, source, problems);
+    let mut entries = Vec::new();
+    for entry in servers {
+        converter.path = path.to_owned();
+        push_key(&mut converter.path, &entry.key);
+        entries.push(converter.server(entry));
+    }
+    (entries, converter.notes)
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(
         || "another host's file".into(),
@@ -76,6 +81,23 @@ struct Converter<'s, 'p> {
     path: String,
     /// The server being converted.
     entry: Entry,
+}
+
+impl<'s, 'p> Converter<'s, 'p> {
+    fn new(servers: &[JsonEntry], source: &'s Source<'s>, problems: &'p mut Problems) -> Self {
+        Self {
+            source,
+            problems,
+            notes: Vec::new(),
+            taken: servers
+                .iter()
+                .map(|e| e.key.clone())
+                .filter(|k| KeyForm::ServerId.check(k).is_ok())
+                .collect(),
+            path: String::new(),
+            entry: Entry::default(),
+        }
+    }
 }
 
 impl Converter<'_, '_> {
@@ -126,6 +148,7 @@ impl Converter<'_, '_> {
             self.wrong_type(&server.value, "an object with `command` or `url`");
             return std::mem::take(&mut self.entry);
         };
+        let members = flat(members);
         let urls: Vec<_> = members
             .iter()
             .filter(|m| URL_KEYS.contains(&m.key.as_str()))
@@ -147,7 +170,7 @@ impl Converter<'_, '_> {
                 .expected("`command` for a program to start, or one `url` for a running server"),
             ),
         }
-        for member in members {
+        for member in &members {
             self.at(&member.key, |this| this.member(member, has_command));
         }
         // With `disabled` where a reader looks first, and the rest in the order in which our own page lists them.
@@ -204,6 +227,8 @@ impl Converter<'_, '_> {
                 }
             }
             "type" | "transport" | "transportType" => self.transport(member, stdio),
+            // Zed's word for a server that the user wrote down.
+            "source" if matches!(&*value.data, Data::Scalar(word) if word.text == "custom") => {}
             key @ ("disabled" | "enabled") => match scalar_meaning(value) {
                 Some(Meaning::Bool(flag)) => {
                     if flag == (key == "disabled") {
@@ -476,6 +501,25 @@ impl Converter<'_, '_> {
     }
 }
 
+/// Zed once wrote `"command": {"path", "args", "env"}`: its members, as all others write them.
+fn flat(members: &[JsonEntry]) -> Vec<JsonEntry> {
+    let mut out = Vec::with_capacity(members.len());
+    for member in members {
+        match &*member.value.data {
+            Data::Map(inner) if member.key == "command" && member.value.get("path").is_some() => {
+                out.extend(inner.iter().cloned().map(|mut one| {
+                    if one.key == "path" {
+                        "command".clone_into(&mut one.key);
+                    }
+                    one
+                }));
+            }
+            _ => out.push(member.clone()),
+        }
+    }
+    out
+}
+
 fn scalar_meaning(node: &Node) -> Option<Meaning> {
     match &*node.data {
         Data::Scalar(scalar) => Some(scalar.meaning()),
@@ -483,7 +527,7 @@ fn scalar_meaning(node: &Node) -> Option<Meaning> {
     }
 }
 
-fn looks_secret(name: &str) -> bool {
+pub(crate) fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let words = [
         "token",

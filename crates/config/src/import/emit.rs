@@ -12,11 +12,45 @@ pub(super) struct Entry {
     pub(super) fields: Vec<(&'static str, Field)>,
 }
 
+#[derive(PartialEq)]
 pub(super) enum Field {
     Text(String),
     Flag(bool),
     List(Vec<String>),
     Table(Vec<(String, String)>),
+}
+
+impl Entry {
+    /// Whether both mean the same server, whatever is said about them. The order of variables and headers means nothing.
+    pub(super) fn is_same_server(&self, other: &Self) -> bool {
+        let same = |a: &Field, b: &Field| match (a, b) {
+            (Field::Table(a), Field::Table(b)) => a.len() == b.len() && a.iter().all(|one| b.contains(one)),
+            _ => a == b,
+        };
+        self.fields.len() == other.fields.len()
+            && self
+                .fields
+                .iter()
+                .zip(&other.fields)
+                .all(|((key, a), (other, b))| key == other && same(a, b))
+    }
+
+    /// Marks the server as one that is not started.
+    pub(super) fn disable(&mut self) {
+        if !self.fields.iter().any(|(key, _)| *key == "disabled") {
+            self.fields.insert(0, ("disabled", Field::Flag(true)));
+        }
+    }
+
+    /// All texts in which references may stand.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().flat_map(|(_, field)| match field {
+            Field::Text(text) => vec![text.as_str()],
+            Field::Flag(_) => Vec::new(),
+            Field::List(items) => items.iter().map(String::as_str).collect(),
+            Field::Table(entries) => entries.iter().map(|(_, value)| value.as_str()).collect(),
+        })
+    }
 }
 
 pub(super) fn document(head: &[String], entries: &[Entry]) -> String {

@@ -4,9 +4,14 @@
 
 mod convert;
 mod emit;
+mod handover;
+mod hosts;
 pub(crate) mod json;
 
 use std::path::Path;
+
+pub(crate) use convert::looks_secret;
+pub use hosts::{Host, HostServer, Launch, Merged, MergedServer, Place, merge};
 
 use crate::load::{accept_size, read_text};
 use crate::node::{Data, Entry, Node};
@@ -110,6 +115,14 @@ fn find_servers<'n>(root: &'n Node, problems: &mut Problems) -> Option<Found<'n>
                 beside: beside(key, "", entries),
             });
         }
+    }
+    // Zed's settings: all the rest of the editor stands beside it.
+    if let Some(node) = root.get("context_servers") {
+        return Some(Found {
+            path: "context_servers",
+            servers: mapping(node, "context_servers", problems)?,
+            beside: Vec::new(),
+        });
     }
     if let Some(mcp) = root.get("mcp").filter(|n| n.get("servers").is_some()) {
         let servers = mapping(mcp.get("servers")?, "mcp.servers", problems)?;
