@@ -70,6 +70,8 @@ fn test(
 fn tap(suite: &mut Suite, line: &str) {
     if let Some(name) = line.strip_prefix("not ok ") {
         suite.fail(name, "npm test in sdk/typescript shows more");
+    } else if line.starts_with("ok ") && line.contains(" # SKIP") {
+        suite.skipped += 1;
     } else if line.starts_with("ok ") {
         suite.passed += 1;
     }
@@ -101,13 +103,14 @@ mod tests {
             "TAP version 13",
             "ok 1 - a",
             "not ok 2 - b",
+            "ok 3 - c # SKIP no browser",
             "  ok 1 - inner",
             "# ok",
             "1..2",
         ] {
             tap(&mut suite, line);
         }
-        assert_eq!((suite.passed, suite.failures.len()), (1, 1));
+        assert_eq!((suite.passed, suite.skipped, suite.failures.len()), (1, 1, 1));
         assert_eq!(suite.failures[0].name, "2 - b");
     }
 

@@ -1,7 +1,7 @@
 // The package as it would be published.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ after(() => rmSync(directory, { recursive: true }));
 
 test("the package has its two builds, its description and nothing else", () => {
   const files = packed.files.map((file) => file.path).sort();
-  const built = ["cjs", "esm"].flatMap((kind) => readdirSync(join(root, "dist", kind)).map((name) => `dist/${kind}/${name}`));
+  const built = ["cjs", "cli", "esm"].flatMap((kind) => readdirSync(join(root, "dist", kind)).map((name) => `dist/${kind}/${name}`));
   assert.deepEqual(files, ["README.md", "package.json", ...built].sort());
   assert.ok(packed.size < 40_000, `${packed.size} bytes`);
 });
@@ -32,6 +32,15 @@ test("the package depends on nothing", () => {
   const description = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   assert.equal(description.dependencies, undefined);
   assert.equal(description.peerDependencies, undefined);
+});
+test("installed, it has its command", () => {
+  const place = join(directory, "installed");
+  mkdirSync(place);
+  writeFileSync(join(place, "package.json"), "{}");
+  const npm = (...rest) => execFileSync("npm", rest, { cwd: place, encoding: "utf8", stdio: "pipe" });
+  npm("install", "--offline", "--no-audit", "--no-fund", join(directory, packed.filename));
+  assert.deepEqual(readdirSync(join(place, "node_modules/@ferromcp")), ["sdk"]);
+  assert.equal(execFileSync("npx", ["--no-install", "@ferromcp/sdk", "--version"], { cwd: place, encoding: "utf8" }).trim(), packed.version);
 });
 test("publint finds nothing", () => assert.match(tool("publint/src/cli.js", join(directory, packed.filename), "--strict"), /All good/));
 test("are the types wrong: no, however they are resolved", () => {

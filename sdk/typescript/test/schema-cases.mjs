@@ -1,0 +1,56 @@
+// Schemas, values that fit them, and values that do not: for the type that is made and for the server alike.
+const node = { type: "object", properties: { value: { type: "number" }, next: { $ref: "#/$defs/node" } }, required: ["value"], additionalProperties: false };
+const closed = (properties, more = {}) => ({ type: "object", properties, additionalProperties: false, ...more });
+
+export const CASES = {
+  "text": { schema: { type: "string", minLength: 1, format: "email" }, good: ["a@b"], bad: [1, null] },
+  "a whole number": { schema: { type: "integer", minimum: 0 }, good: [3], bad: ["3"] },
+  "a boolean": { schema: { type: "boolean" }, good: [true], bad: [0] },
+  "null": { schema: { type: "null" }, good: [null], bad: [0] },
+  "several types": { schema: { type: ["string", "null"] }, good: ["a", null], bad: [1] },
+  "anything": { schema: true, good: [1, null, { a: [] }], bad: [] },
+  "anything, in words": { schema: {}, good: ["a", 1], bad: [] },
+  "no type, but properties": { schema: { properties: { a: { type: "number" } } }, good: ["text", [1], { a: 1 }], bad: [{ a: "1" }] },
+  "an enum": { schema: { enum: ["a", 1, null, true, { b: [1] }] }, good: ["a", 1, null, true, { b: [1] }], bad: ["b", 2, false, { b: [2] }] },
+  "an enum that a type narrows": { schema: { type: "string", enum: ["a", 1] }, good: ["a"], bad: [1] },
+  "numbers of an enum that JavaScript changes": { schema: { enum: [1.5, -2, 0] }, good: [1.5, -2, 0], bad: [2] },
+  "a const": { schema: { const: "x" }, good: ["x"], bad: ["y"] },
+  "needed and other members": { schema: closed({ a: { type: "string" }, b: { type: "number" } }, { required: ["a"] }), good: [{ a: "" }, { a: "", b: 1 }], bad: [{ b: 1 }, { a: "", c: 1 }] },
+  "a needed member that is not described": { schema: { type: "object", required: ["a"] }, good: [{ a: 1 }, { a: "", b: 2 }], bad: [{}] },
+  "an object of any members": { schema: { type: "object" }, good: [{}, { a: 1 }], bad: ["a"] },
+  "an object without members": { schema: closed({}), good: [{}], bad: [{ a: 1 }] },
+  "members of one type": { schema: { type: "object", additionalProperties: { type: "number" } }, good: [{}, { a: 1 }], bad: [{ a: "1" }] },
+  "some members and others of a type": { schema: { type: "object", properties: { a: { type: "string" } }, required: ["a"], additionalProperties: { type: "number" } }, good: [{ a: "x" }, { a: "x", b: 1 }], bad: [{ b: 1 }] },
+  "members by pattern": { schema: { type: "object", patternProperties: { "^n": { type: "number" }, "^s": { type: "string" } }, additionalProperties: false }, good: [{ n1: 1, s1: "a" }], bad: [{ n1: true }] },
+  "a list": { schema: { type: "array", items: { type: "string" }, maxItems: 5 }, good: [[], ["a", "b"]], bad: [[1], "a"] },
+  "a list of a choice": { schema: { type: "array", items: { type: ["string", "number"] } }, good: [["a", 1]], bad: [[true]] },
+  "a list of anything": { schema: { type: "array" }, good: [[1, "a"]], bad: [{}] },
+  "a tuple": { schema: { type: "array", prefixItems: [{ type: "string" }, { type: "number" }], minItems: 2, items: false }, good: [["a", 1]], bad: [["a"], [1, "a"], ["a", 1, 2]] },
+  "a tuple whose end may be missing": { schema: { type: "array", prefixItems: [{ type: "string" }, { type: ["number", "null"] }], minItems: 1, items: false }, good: [["a"], ["a", null]], bad: [[], ["a", "b"]] },
+  "a tuple and more": { schema: { type: "array", prefixItems: [{ type: "string" }], minItems: 1, items: { type: "boolean" } }, good: [["a"], ["a", true, false]], bad: [["a", 1]] },
+  "a tuple cut by its length": { schema: { type: "array", prefixItems: [{ type: "string" }, { type: "number" }], minItems: 1, maxItems: 1 }, good: [["a"]], bad: [["a", 1]] },
+  "anyOf": { schema: { anyOf: [{ type: "string" }, closed({ a: { type: "number" } }, { required: ["a"] })] }, good: ["a", { a: 1 }], bad: [1, { a: "1" }] },
+  "oneOf with a tag": { schema: { oneOf: [closed({ kind: { const: "a" }, x: { type: "number" } }, { required: ["kind", "x"] }), closed({ kind: { const: "b" } }, { required: ["kind"] })] }, good: [{ kind: "a", x: 1 }, { kind: "b" }], bad: [{ kind: "a" }, { kind: "c" }] },
+  "a type beside anyOf": { schema: { type: "object", properties: { a: { type: "string" } }, anyOf: [{ required: ["a"] }, { properties: { b: { type: "number" } }, required: ["b"] }] }, good: [{ a: "x" }, { b: 1 }, { a: "x", b: 1 }], bad: [{}, { a: 1 }, { b: "1" }] },
+  "allOf": { schema: { allOf: [{ type: "object", properties: { a: { type: "string" } }, required: ["a"] }, { type: "object", properties: { b: { type: "number" } }, required: ["b"] }] }, good: [{ a: "x", b: 1 }], bad: [{ a: "x" }, { b: 1 }] },
+  "allOf that nothing fits": { schema: { allOf: [{ type: "string" }, false] }, good: [], bad: ["a", null] },
+  "a list of unions of objects": { schema: { type: "array", items: { anyOf: [closed({ a: { type: "number" } }, { required: ["a"] }), { type: "null" }] } }, good: [[{ a: 1 }, null]], bad: [[1]] },
+  "a reference": { schema: { $ref: "#/$defs/small" }, defs: { small: { enum: ["s"] } }, good: ["s"], bad: ["l"] },
+  "a reference with escapes": { schema: { $ref: "#/$defs/a~1b%25~0" }, defs: { "a/b%~": { type: "number" } }, good: [1], bad: ["1"] },
+  "a reference to an anchor": { schema: { $ref: "#here" }, defs: { x: { $anchor: "here", type: "boolean" } }, good: [true], bad: [1] },
+  "a recursive list": { schema: { $ref: "#/$defs/node" }, defs: { node }, good: [{ value: 1, next: { value: 2 } }], bad: [{ value: 1, next: { value: "2" } }, { next: { value: 1 } }] },
+  "a recursive union": { schema: { $ref: "#/$defs/json" }, defs: { json: { anyOf: [{ type: "string" }, { type: "array", items: { $ref: "#/$defs/json" } }] } }, good: ["a", ["a", ["b"]]], bad: [1, [[1]]] },
+  "two that refer to each other": { schema: { $ref: "#/$defs/a" }, defs: { a: closed({ b: { $ref: "#/$defs/b" } }), b: { type: "array", items: { $ref: "#/$defs/a" } } }, good: [{ b: [{ b: [] }] }], bad: [{ b: [1] }] },
+  "a reference and more": { schema: { $ref: "#/$defs/a", required: ["x"] }, defs: { a: { type: "object", properties: { x: { type: "number" } } } }, good: [{ x: 1 }], bad: [{}, { x: "1" }] },
+  "members with odd names": { schema: closed({ "a b": { type: "number" }, "*/": { type: "number" }, "\"": { type: "number" }, "日本": { type: "number" }, new: { type: "number" }, constructor: { type: "number" } }, { required: ["a b", "*/", "\"", "日本", "new", "constructor"] }), good: [{ "a b": 1, "*/": 1, "\"": 1, "日本": 1, new: 1, constructor: 1 }], bad: [{ "a b": 1, "*/": 1, "\"": 1, "日本": 1, new: 1, constructor: "1" }] },
+};
+
+/** What fits the schema, though its type cannot say all of it: only the server refuses `bad`. */
+export const LOOSER = {
+  "not": { schema: { type: "string", not: { const: "a" } }, good: ["b"], bad: ["a"], says: "in not" },
+  "if and then": { schema: { type: "object", properties: { a: {} }, if: { required: ["a"] }, then: { required: ["b"] } }, good: [{}], bad: [{ a: 1 }], says: "in if, then" },
+  "bounds": { schema: { type: "integer", minimum: 1, exclusiveMaximum: 9, default: 5 }, good: [1], bad: [0, 1.5], says: "Bounds: integer, minimum 1, exclusiveMaximum 9, default 5." },
+  "bounds of items": { schema: { type: "array", items: { type: "string", pattern: "^a*/$" } }, good: [["aa/"]], bad: [["b"]], says: "Each: pattern \"^a*\\/$\"." },
+  "a definition that is only itself": { schema: { anyOf: [{ $ref: "#/$defs/loop" }, { type: "string" }] }, defs: { loop: { allOf: [{ type: ["string", "number"] }, { anyOf: [{ $ref: "#/$defs/loop2" }, true] }] }, loop2: { anyOf: [{ $ref: "#/$defs/end" }, { type: "string" }] }, end: { type: "number" } }, good: ["a", 1], bad: [true], says: "number", typed: true },
+  "too many values to list": { schema: { enum: Array.from({ length: 1001 }, (_, at) => `v${at}`) }, good: ["v7"], bad: ["w"], says: "v: string" },
+};
