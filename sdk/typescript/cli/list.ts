@@ -77,7 +77,7 @@ function counted(big: AbortController): typeof globalThis.fetch {
 
 function explained(error: unknown, source: Source): unknown {
   if (error instanceof UnauthenticatedError) {
-    const advice = source.key === undefined ? "give a key with --key or FERROMCP_KEY" : "is the key right, and for this server?";
+    const advice = source.key === undefined ? "give a key with --key or FERROMCP_TENANT_KEY" : "is the key right, and for this server?";
     return new Failure(`${source.url}: ${error.message}; ${advice}`);
   }
   if (error instanceof TimeoutError) return new Failure(`${source.url}: ${error.message}; --timeout gives it longer`);

@@ -12,7 +12,7 @@ Usage: npx @ferromcp/sdk gen [OPTIONS]
 Options:
       --url <URL>          The server [env: FERROMCP_URL] [default: http://127.0.0.1:8080]
       --key <KEY>          Key or token of the tenant whose tools are wanted. Others on this machine can see it
-                           while the command runs: prefer the variable [env: FERROMCP_KEY]
+                           while the command runs: prefer the variable [env: FERROMCP_TENANT_KEY]
       --out <FILE>         File to write; - is standard output [default: ferromcp-tools.ts]
       --check              Write nothing; exit with 1 if the file is not what would be written
       --timeout <SECONDS>  Longest time for each page of the list, and for servers that are starting [default: 30]
@@ -62,7 +62,7 @@ async function main(): Promise<number> {
   if (!(seconds > 0)) throw new Failure(`--timeout ${values.timeout}: a number of seconds above 0`);
   if (values.check && values.out === "-") throw new Failure("--check compares with a file: give it with --out");
   const url = values.url ?? process.env["FERROMCP_URL"] ?? "http://127.0.0.1:8080";
-  const { tools, down } = await list({ url, key: values.key ?? process.env["FERROMCP_KEY"], timeoutMs: seconds * 1000 });
+  const { tools, down } = await list({ url, key: values.key ?? process.env["FERROMCP_TENANT_KEY"], timeoutMs: seconds * 1000 });
   if (down.length > 0) console.error(`warning: not ready, so tools may be missing: ${down.join(", ")}`);
   return deliver(emit(tools), tools.length, values.out, values.check);
 }

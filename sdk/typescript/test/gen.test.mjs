@@ -221,13 +221,13 @@ test("all pages are read, and a big list is made quickly and compiles", async ()
 
 test("the key of a tenant shows its tools, from the option and the variable", async () => {
   const option = await gen(["--url", guarded.url, "--key", KEY, "--out", "-"]);
-  const variable = await gen(["--out", "-"], { FERROMCP_KEY: KEY, FERROMCP_URL: guarded.url });
+  const variable = await gen(["--out", "-"], { FERROMCP_TENANT_KEY: KEY, FERROMCP_URL: guarded.url });
   assert.deepEqual(option, variable);
   assert.match(option.out, /client\.callTool<unknown>\("echo", args, options\)/);
   assert.equal(option.code, 0);
 });
 test("no key and a wrong key", async () => {
-  assert.match((await gen(["--url", guarded.url])).err, /^error: http:.*give a key with --key or FERROMCP_KEY\n$/);
+  assert.match((await gen(["--url", guarded.url])).err, /^error: http:.*give a key with --key or FERROMCP_TENANT_KEY\n$/);
   const wrong = await gen(["--url", guarded.url, "--key", "fmk_nobody"]);
   assert.match(wrong.err, /is the key right, and for this server\?\n$/);
   assert.doesNotMatch(wrong.err, /fmk_/);

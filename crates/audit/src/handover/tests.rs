@@ -63,7 +63,7 @@ fn a_log_changes_hands_while_a_call_runs_and_stays_one_chain() {
     new.record(&call(2, Kind::Call)).unwrap();
     new.flush().wait().unwrap();
     let mut held = held;
-    *held = Some(new.clone());
+    *held = Some(new);
     drop(held);
     let ended = old.record(&call(1, Kind::Call)).unwrap();
     old.durable(ended).wait().unwrap();

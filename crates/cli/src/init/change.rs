@@ -121,6 +121,7 @@ fn same_owner(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn said(error: io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
