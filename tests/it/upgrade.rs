@@ -302,6 +302,30 @@ fn a_call_that_runs_is_asked_and_answered_across_an_upgrade() {
     line.end();
 }
 
+/// What was used of a quota stays used.
+#[test]
+fn quotas_go_over() {
+    let mut line = Line::start();
+    let door = line.served.door.clone();
+    let made = line.ask("PUT", "tenants/acme", r#"{"quotas":{"tool_calls":"5/h"}}"#);
+    assert_eq!(made.status, 201, "{made:?}");
+    let key = line.ask("POST", "tenants/acme/keys", "").json()["key"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let call = || {
+        let headers = [("X-Api-Key", key.as_str()), ("Content-Type", "application/json")];
+        let body = r#"{"tool":"echo","arguments":{"msg":"hi"}}"#;
+        door.request("POST", "/v1/tools/call", &headers, body).status
+    };
+    assert_eq!([call(), call(), call()], [200; 3]);
+    line.upgrade();
+    assert_eq!([call(), call(), call(), call()], [200, 200, 429, 429]);
+    line.upgrade();
+    assert_eq!(call(), 429);
+    line.end();
+}
+
 /// Whatever is wrong with the new process, the old one goes on with all that it had.
 #[test]
 fn a_process_that_does_not_come_up_changes_nothing() {

@@ -9,6 +9,7 @@
 mod link;
 mod new;
 mod old;
+mod used;
 mod wire;
 
 use std::net::{SocketAddr, TcpListener};

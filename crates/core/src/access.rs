@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use ferromcp_guard::{Guard, PatternPolicy, ScanLimits, ToolGuard};
-use ferromcp_limits::{LimitSettings, Limits, Nanos, Rate, TenantLimits};
+use ferromcp_limits::{LimitSettings, Limits, MAX_WINDOW, Nanos, Rate, TenantLimits};
 use ferromcp_tenancy::{Acl, Denied, Directory, Identity, JwtVerifier, Kind, Proof, Rule, Tenant};
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
@@ -450,13 +450,16 @@ fn unix_seconds() -> u64 {
         .as_secs()
 }
 
-/// Monotonic time since the limits were made.
+/// Monotonic time since the limits were made, and as much as the longest window before: what another process counted in it has a
+/// time on this clock.
 #[derive(Clone, Copy, Debug)]
 struct Clock(Instant);
 
 impl Clock {
     fn now(self) -> Nanos {
-        Nanos::new(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        const START: u64 = 2 * MAX_WINDOW.as_secs() * 1_000_000_000;
+        let passed = u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Nanos::new(START.saturating_add(passed))
     }
 }
 

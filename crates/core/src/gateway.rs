@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ferromcp_limits::Standing;
+use ferromcp_limits::{Nanos, SavedState, Standing};
 use ferromcp_tenancy::Kind;
 use tokio::sync::broadcast;
 
@@ -159,6 +159,20 @@ impl Gateway {
     /// The tenant is not here, or is suspended.
     pub fn handed(&self, tenant: &str, name: &str) -> Result<Principal, CallError> {
         self.board.latest().access.handed(tenant, name)
+    }
+
+    /// What is used of all limits but those of clients, and the time on the clock that it is counted on.
+    pub fn used(&self) -> (SavedState, Nanos) {
+        let snapshot = self.snapshot();
+        let now = snapshot.access.now();
+        (snapshot.limits.save(now), now)
+    }
+
+    /// Takes over what [`Self::used`] told in another process. Before the first call.
+    pub fn take_used(&self, saved: SavedState, then: Nanos) {
+        let snapshot = self.snapshot();
+        let now = snapshot.access.now();
+        snapshot.limits.take_over(&saved.on_another_clock(then, now), now);
     }
 
     /// Whether somebody may read a resource by the rules of this moment, so that it may be told of its changes.

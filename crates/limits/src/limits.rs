@@ -167,6 +167,28 @@ impl Limits {
         }
     }
 
+    /// Takes over what another process has used, in place of what is used here. For limits that nobody has used yet: what
+    /// calls take meanwhile may be lost.
+    pub fn take_over(&self, saved: &SavedState, now: Nanos) {
+        let restore = |rate: &SpreadRate, spread: &Spread, saved: &RateState| {
+            spread.middle().restore(saved, rate.whole(), now);
+            spread.fill(0);
+        };
+        if let (Some((rate, spread)), Some(saved)) = (&self.global, &saved.global) {
+            restore(rate, spread, saved);
+        }
+        for (id, saved) in &saved.tenants {
+            if let Some(tenant) = self.tenants.get(id) {
+                tenant.take_over(saved, now);
+            }
+        }
+        for (name, saved) in &saved.tools {
+            if let Some(tool) = self.tools.get(name) {
+                restore(&tool.rate, &tool.state, saved);
+            }
+        }
+    }
+
     /// What is used, as plain data.
     pub fn save(&self, now: Nanos) -> SavedState {
         let mut saved = SavedState {

@@ -16,6 +16,31 @@ pub struct SavedState {
     pub tools: Vec<(String, RateState)>,
 }
 
+impl SavedState {
+    /// The same on another clock, which shows `to` when this one shows `from`.
+    #[must_use]
+    pub fn on_another_clock(mut self, from: Nanos, to: Nanos) -> Self {
+        let moved = |time: &mut Nanos| {
+            let ahead = time.get().saturating_sub(from.get());
+            let behind = from.get().saturating_sub(time.get());
+            *time = Nanos::new(to.get().saturating_add(ahead).saturating_sub(behind));
+        };
+        let rates = self
+            .global
+            .iter_mut()
+            .chain(self.tools.iter_mut().map(|(_, rate)| rate));
+        rates.for_each(|rate| moved(&mut rate.whole_at));
+        for (_, tenant) in &mut self.tenants {
+            tenant.rate.iter_mut().for_each(|rate| moved(&mut rate.whole_at));
+            let windows = tenant.tool_calls.iter_mut().chain(&mut tenant.bytes);
+            for (end, _) in windows.flat_map(|window| &mut window.used) {
+                moved(end);
+            }
+        }
+        self
+    }
+}
+
 /// What a tenant has used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantState {

@@ -146,6 +146,13 @@ impl TenantLimits {
         }
     }
 
+    /// Takes over what another process has used.
+    pub(crate) fn take_over(&self, saved: &TenantState, now: Nanos) {
+        let taken = Self::restored(self.settings, saved, now);
+        self.state.rate.at_least(taken.state.rate.tat());
+        std::mem::swap(&mut *self.lock(), &mut *taken.lock());
+    }
+
     /// New settings for the same tenant: what is used stays used, running calls stay counted. Calls that still run on
     /// the old settings count on the same state.
     pub fn with_settings(&self, settings: TenantSettings, now: Nanos) -> Self {

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tracing::{error, info};
 
 use super::link::Link;
+use super::used::Used;
 use super::wire::{FORMAT, Hello, Said, take_over};
 use super::{Sockets, old};
 use crate::exit::Failure;
@@ -28,7 +29,7 @@ pub(crate) struct Coming {
     early: Mutex<Vec<(u64, Vec<u8>)>>,
     link: OnceLock<Arc<Link>>,
     endpoint: Arc<OnceLock<Arc<Endpoint>>>,
-    yours: Mutex<Option<Receiver<Vec<Handed>>>>,
+    yours: Mutex<Option<Receiver<(Vec<Handed>, Used)>>>,
 }
 
 fn failed(doing: &str) -> impl Fn(std::io::Error) -> Failure + '_ {
@@ -103,7 +104,9 @@ impl Coming {
             match said {
                 Some(Said::Records(number, records)) => written(link, audit.as_ref(), number, &records),
                 // It can be awaited once only.
-                Some(Said::Yours(sessions)) => drop(sender.take().map(|sender| sender.send(sessions))),
+                Some(Said::Yours(sessions, used)) => {
+                    drop(sender.take().map(|sender| sender.send((sessions, used))));
+                }
                 Some(said) => {
                     if let Some(endpoint) = endpoint.get() {
                         about_sessions(link, endpoint, said);
@@ -162,9 +165,10 @@ impl Coming {
         endpoint.set_peer(Some(Arc::<Link>::clone(link)));
         link.say(&Said::Ready);
         let yours = self.yours.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let sessions = yours
+        let (sessions, used) = yours
             .and_then(|yours| yours.recv_timeout(ANSWER).ok())
             .ok_or_else(gone)?;
+        used.give(endpoint.gateway());
         for handed in &sessions {
             endpoint.take(handed);
         }

@@ -20,6 +20,7 @@ use tracing::{error, info};
 
 use super::link::{Link, Records};
 use super::new::about_sessions;
+use super::used::Used;
 use super::wire::{FORMAT, Hello, Said, hand_over};
 use super::{Socket, Sockets};
 use crate::args::Mode;
@@ -219,7 +220,8 @@ impl Going {
         gates.quiet().await;
         // First, so that no session is opened in between.
         self.endpoint.set_peer(Some(Arc::<Link>::clone(&new.link)));
-        new.link.say(&Said::Yours(self.endpoint.handed()));
+        let yours = Said::Yours(self.endpoint.handed(), Used::of(&self.gateway));
+        new.link.say(&yours);
         match new.hear(STEP).await? {
             Said::Serving { pid, version } => Ok((pid, version)),
             _ => Err(unexpected()),

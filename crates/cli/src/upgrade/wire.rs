@@ -13,6 +13,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::used::Used;
 use super::{Socket, Sockets};
 
 /// Processes that speak different ones cannot take each other's place.
@@ -46,7 +47,7 @@ pub(super) enum Said {
     /// New: the servers are ready; stop accepting.
     Ready,
     /// Old: nobody accepts now. These are all sessions, and what is used of limits.
-    Yours(Vec<Handed>),
+    Yours(Vec<Handed>, Used),
     /// New: it serves.
     Serving {
         pid: u32,
