@@ -332,7 +332,7 @@ fn a_shutdown_ends_a_reload_that_waits() {
 }
 
 /// What the process has: open files, threads, and resident memory in MiB.
-fn held(pid: u32) -> (usize, usize, usize) {
+pub(crate) fn held(pid: u32) -> (usize, usize, usize) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let number = |name: &str| -> usize {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();

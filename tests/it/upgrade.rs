@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::reload::held;
 use crate::support::{
     Answer, Door, Grpc, GrpcWith, Legacy, OnDrop, PATIENCE, Served, eventually, ferromcp, finish, fixture,
     grpc_address, made, parse,
@@ -80,6 +81,27 @@ impl Line {
         let said = answer.json();
         assert_eq!(said["old_pid"], self.pid);
         self.pid = u32::try_from(said["pid"].as_u64().unwrap()).unwrap();
+    }
+
+    /// Takes over another configuration, and sometimes does not.
+    fn reload(&self, number: usize) {
+        let text = std::fs::read_to_string(self.file()).unwrap();
+        let mut config: Value = serde_json::from_str(&text).unwrap();
+        config["limits"] = json!({ "max_in_flight": 1000 + number });
+        config["tenants"][format!("t{number}-of-the-file")] = json!({ "tools": { "allow": ["echo"] } });
+        let name = format!("say{number}");
+        config["servers"]["b"] = json!({ "command": fixture(), "args": ["--stdio"],
+            "tools": { "overrides": { "test_simple_text": { "name": name } } } });
+        if number % 3 == 2 {
+            config["servers"].as_object_mut().unwrap().remove("b");
+        }
+        if number % 5 == 4 {
+            std::fs::write(self.file(), "listen: 7").unwrap();
+            assert_eq!(self.ask("POST", "reload", "").status, 409);
+        }
+        std::fs::write(self.file(), config.to_string()).unwrap();
+        let answer = self.ask("POST", "reload", "");
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
 
     fn audited(&self, kind: &str) -> Vec<Value> {
@@ -170,11 +192,14 @@ impl Kept {
 
 const SAID: &str = "This is a simple text response";
 
-/// Callers at every door, all the time, while processes follow each other: `FERROMCP_UPGRADES` times, by default twice.
+/// Callers at every door, all the time, while processes follow each other: `FERROMCP_UPGRADES` times, by default twice, with
+/// `FERROMCP_RELOADS` reloads (by default 4) between them.
 #[test]
 fn no_call_fails_while_processes_follow_each_other() {
     let rounds = std::env::var("FERROMCP_UPGRADES").map_or(2, |n| n.parse().expect("a number of upgrades"));
+    let reloads = std::env::var("FERROMCP_RELOADS").map_or(4, |n| n.parse().expect("a number of reloads"));
     let mut line = Line::start();
+    let before = held(line.pid);
     let door = line.served.door.clone();
     let grpc = grpc_address(&line.served);
     let (over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -241,13 +266,27 @@ fn no_call_fails_while_processes_follow_each_other() {
             line.upgrade();
             let tenant = line.ask("PUT", &format!("tenants/t{round}"), "{}");
             assert_eq!(tenant.status, 201, "{tenant:?}");
+            for number in round * reloads / rounds..(round + 1) * reloads / rounds {
+                line.reload(number);
+            }
         }
     });
     let made = calls.load(Ordering::Relaxed);
     let ended = line.audited("call");
     let failed: Vec<_> = ended.iter().filter(|call| call["outcome"] != "ok").collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    eprintln!("{made} calls, {rounds} upgrades");
+    eventually("the first process ends", || {
+        line.served.process.has_ended().then_some(())
+    });
+    let after = held(line.pid);
+    eprintln!(
+        "{made} calls, {rounds} upgrades, {reloads} reloads; files, threads, MiB: {before:?}, {after:?}"
+    );
+    // Room for the server that reloads add, and for what allocators keep.
+    assert!(
+        after.0 <= before.0 + 16 && after.1 <= before.1 + 8 && after.2 <= before.2 + 32,
+        "files, threads, MiB: {before:?}, {after:?}"
+    );
     eventually("every call is recorded once", || {
         (line.audited("call").len() == made).then_some(())
     });
