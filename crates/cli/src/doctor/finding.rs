@@ -231,8 +231,8 @@ mod tests {
             "warn  c                a; b\\u{1b}[2J (12 ms)\n                       -> x\\ry\n"
         );
         assert_eq!(
-            finding.json().to_string(),
-            r#"{"check":"c","state":"warn","message":"a\nb\u001b[2J","fix":"x\ry","ms":12}"#
+            finding.json(),
+            json!({ "check": "c", "state": "warn", "message": "a\nb\u{1b}[2J", "fix": "x\ry", "ms": 12 })
         );
     }
 }
