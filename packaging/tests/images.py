@@ -112,7 +112,8 @@ def built(context: Path, work: Path):
             command=said["Cmd"],
             health=said["Healthcheck"]["Test"][1:],
             directory=said["WorkingDir"],
-            environment=dict(item.split("=", 1) for item in said["Env"]),
+            # PATH is what engines give an image that sets none.
+            environment={k: v for k, v in (item.split("=", 1) for item in said["Env"]) if k != "PATH"},
             labels={k: v for k, v in said["Labels"].items() if not k.startswith("io.buildah.")},
         )
         yield Image(Path(buildah("mount", container)), config, "buildah")

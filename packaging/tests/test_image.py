@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -34,6 +35,17 @@ class Client:
     def __init__(self, port: int, key: str | None):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.headers = {"content-type": "application/json"} | ({"x-api-key": key} if key else {})
+
+    def wait_until_ready(self):
+        """Until its servers have started or failed. The server says when; each answer is waited for."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            self.connection.request("GET", "/readyz")
+            answer = self.connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                return
+        raise AssertionError("not ready after 60 s")
 
     def call(self, tool: str, arguments: dict) -> tuple[int, dict]:
         body = json.dumps({"tool": tool, "arguments": arguments})
@@ -118,6 +130,7 @@ servers:
         environment = {"FERROMCP_KEY_HASH": key["hash"]}
         with Container(image, SERVE, tmp_path / "container", environment, files) as container:
             client = Client(port_of(container), key["key"])
+            client.wait_until_ready()
             for tool in ("remote__echo", "child__echo"):
                 status, answer = client.call(tool, {"msg": tool})
                 assert (status, answer.get("output")) == (200, tool), "\n".join(container.lines)
@@ -146,14 +159,14 @@ class names:  # noqa: N801 - used as a statement
 
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.77", 53))
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
         return "127.0.0.77"
 
     def serve(self):
         while True:
-            try:
-                question, sender = self.socket.recvfrom(512)
-            except OSError:
+            question, sender = self.socket.recvfrom(512)
+            if not question:
                 return
             end = question.index(b"\0", 12) + 5
             address = question[end - 4 : end - 2] == b"\0\1"
@@ -163,6 +176,9 @@ class names:  # noqa: N801 - used as a statement
             self.socket.sendto(head + question[12:end] + answer, sender)
 
     def __exit__(self, *_):
+        # Nothing, from itself: the end.
+        self.socket.sendto(b"", self.socket.getsockname())
+        self.thread.join(60)
         self.socket.close()
 
 
