@@ -13,11 +13,16 @@
 mod bench;
 mod ci;
 mod conformance;
+mod dist;
 mod generate;
+mod image;
+mod package;
+mod packages;
 mod peers;
 mod process;
 mod ralph;
 mod report;
+mod sbom;
 mod sdk;
 mod suite;
 mod through;
@@ -78,6 +83,18 @@ const COMMANDS: &[Command] = &[
         summary: "run the end-to-end load harness",
         help: bench::HELP,
         run: bench::main,
+    },
+    Command {
+        name: "dist",
+        summary: "make what a release hands out",
+        help: dist::HELP,
+        run: dist::main,
+    },
+    Command {
+        name: "image",
+        summary: "make and check the container image",
+        help: image::HELP,
+        run: image::main,
     },
     Command {
         name: "ci",

@@ -124,6 +124,14 @@ pub(crate) fn install() -> Result<Tools, String> {
     })
 }
 
+/// Python with what the tests of the packages need.
+pub(crate) fn install_packages() -> Result<PathBuf, String> {
+    let root = workspace::root();
+    let venv = root.join(".peers/packaging");
+    install_python(&root.join("packaging/tests/requirements.txt"), &venv)?;
+    Ok(venv.join("bin/python"))
+}
+
 fn install_node(from: &Path, to: &Path) -> Outcome {
     make_directory(to)?;
     // Node resolves imports from where a script lies, so the scripts live beside node_modules.

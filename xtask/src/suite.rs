@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Finished, capture, run};
 use crate::report::{Suite, conclude};
-use crate::{Outcome, conformance, peers, sdk, workspace};
+use crate::{Outcome, conformance, packages, peers, sdk, workspace};
 
 pub(crate) const HELP: &str = "\
 cargo xtask test [--quick] [-- TEST FILTER]
 
 Runs every test: Rust (with cargo-nextest when it is installed, else cargo test), documentation examples,
-the SDKs, real MCP clients of five implementations, and the official conformance suites. What it needs it installs by
+the SDKs, the packages, real MCP clients of five implementations, and the official conformance suites. What it needs it installs by
 itself into .peers/: Node 22 and npm packages, and a Python environment, all at exact versions; npm and
 python3 (3.10 or newer) must be on the machine.
 
@@ -37,6 +37,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
         suites.push(doctests()?);
         suites.push(sdk::typescript()?);
         suites.push(sdk::python()?);
+        suites.push(packages::suite()?);
         suites.extend(peers::suites(&tools, None)?);
         suites.extend(conformance::everything(&tools)?);
     }
