@@ -21,6 +21,9 @@ use crate::exit::Failure;
 /// The other process answers within this time.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// Sessions, and what is used of limits.
+type Yours = (Vec<Handed>, Used);
+
 /// What this process knows of the one whose place it takes.
 pub(crate) struct Coming {
     hello: Hello,
@@ -29,7 +32,7 @@ pub(crate) struct Coming {
     early: Mutex<Vec<(u64, Vec<u8>)>>,
     link: OnceLock<Arc<Link>>,
     endpoint: Arc<OnceLock<Arc<Endpoint>>>,
-    yours: Mutex<Option<Receiver<(Vec<Handed>, Used)>>>,
+    yours: Mutex<Option<Receiver<Yours>>>,
 }
 
 fn failed(doing: &str) -> impl Fn(std::io::Error) -> Failure + '_ {

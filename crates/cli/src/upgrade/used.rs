@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 type Rate = (u64, u64);
 /// Ends of slots, and what was used in each.
 type Window = Vec<(u64, u64)>;
+/// Id, rate, quota of calls and of bytes.
+type Tenant = (String, Option<Rate>, Option<Window>, Option<Window>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Used {
     now: u64,
     global: Option<Rate>,
-    tenants: Vec<(String, Option<Rate>, Option<Window>, Option<Window>)>,
+    tenants: Vec<Tenant>,
     tools: Vec<(String, Rate)>,
 }
 
