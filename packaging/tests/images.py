@@ -187,13 +187,19 @@ class Container:
 
     def wait_for(self, start: str) -> str:
         """The rest of the first line that begins so."""
+        return self._line(lambda line: line.startswith(start), start).removeprefix(start)
 
+    def wait_for_text(self, text: str) -> str:
+        """The first line that has the text in it."""
+        return self._line(lambda line: text in line, text)
+
+    def _line(self, wanted, shown: str) -> str:
         def found():
-            return next((line.removeprefix(start) for line in self.lines if line.startswith(start)), None)
+            return next((line for line in self.lines if wanted(line)), None)
 
         with self.news:
             self.news.wait_for(lambda: self.ended or found() is not None, 60)
-            assert found() is not None, f"no line `{start}...` in:\n" + "\n".join(self.lines)
+            assert found() is not None, f"no line with `{shown}` in:\n" + "\n".join(self.lines)
             return found()
 
     def finish(self) -> tuple[int, str, str]:
