@@ -1,6 +1,6 @@
-//! What is handed out, tested as it is handed out: archive, container image, Helm chart, systemd unit.
+//! What is handed out, tested as it is handed out: archive, container image, compose file, systemd unit.
 //!
-//! The tests are in `packaging/tests`. They need what PyPI has of Helm and Kubernetes, and use buildah and systemd-analyze
+//! The tests are in `packaging/tests`. They need Python packages from PyPI, and use buildah and systemd-analyze
 //! where they are installed.
 
 use std::path::Path;
