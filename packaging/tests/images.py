@@ -236,6 +236,11 @@ def processes(pid: int) -> list[int]:
     return found
 
 
+def inside(pid: int, name: str) -> Path:
+    """A file as a process sees it."""
+    return Path("/proc", str(pid), "root", name)
+
+
 def status(pid: int) -> dict[str, str]:
     """/proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

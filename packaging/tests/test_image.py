@@ -78,7 +78,7 @@ def test_it_serves_with_a_read_only_root_and_no_rights(image, key, tmp_path):
         assert process["Uid"].split() == [str(images.USER)] * 4
         assert int(process["CapEff"], 16) == int(process["CapPrm"], 16) == 0 and process["NoNewPrivs"] == "1"
         with pytest.raises(OSError, match="Read-only"):
-            open(f"/proc/{container.pid}/root/usr/bin/other", "w")
+            images.inside(container.pid, "usr/bin/other").open("w")
 
         url = {"FERROMCP_URL": f"http://127.0.0.1:{port}"}
         probe = image.config.health[1:]

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Door, Legacy, OnDrop, PATIENCE, Served, Session, admin_address, alive_with, eventually, ferromcp, finish,
-    fixture, made, names,
+    Door, Legacy, OnDrop, PATIENCE, Served, Session, admin_address, alive_with, audited, eventually,
+    ferromcp, finish, fixture, made, names,
 };
 
 struct Rig {
@@ -74,15 +74,7 @@ impl Rig {
     }
 
     fn audited(&self, kind: &str) -> Vec<Value> {
-        let mut query = ferromcp(["audit", "query"]);
-        query
-            .arg(self.directory.path().join("audit"))
-            .args(["--kind", kind]);
-        let read = finish(query, "");
-        read.stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        audited(&self.directory.path().join("audit"), kind)
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub(crate) use self::admin::{Api, Setup, admin_address, made};
+pub(crate) use self::admin::{Api, Setup, admin_address, audited, made};
 pub(crate) use self::grpc::{Grpc, GrpcWith, grpc_address, grpc_session, serve_grpc};
 pub(crate) use self::http::{Answer, Door, Legacy, parse};
 pub(crate) use self::pki::{Authority, Leaf, Secured, Shown, put};

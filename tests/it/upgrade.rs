@@ -12,16 +12,15 @@ use tempfile::TempDir;
 
 use crate::reload::held;
 use crate::support::{
-    Answer, Door, Grpc, GrpcWith, Legacy, OnDrop, PATIENCE, Served, eventually, ferromcp, finish, fixture,
-    grpc_address, made, parse,
+    Answer, Api, Grpc, GrpcWith, Legacy, OnDrop, PATIENCE, Served, audited, eventually, ferromcp, finish,
+    fixture, grpc_address, made, parse,
 };
 
 /// A server, and its successors.
 struct Line {
     directory: TempDir,
-    admin_key: String,
     served: Served,
-    admin: Door,
+    api: Api,
     /// The process that serves now.
     pid: u32,
 }
@@ -48,13 +47,12 @@ impl Line {
             "--config".as_ref(),
             directory.path().join("ferromcp.yaml").as_os_str(),
         ]);
-        let admin = Door::new(&crate::support::admin_address(&served.process));
+        let api = Api::of(&served.process, &admin_key);
         let pid = served.process.id();
         let line = Self {
             directory,
-            admin_key,
             served,
-            admin,
+            api,
             pid,
         };
         eventually("the server is ready", || {
@@ -68,10 +66,7 @@ impl Line {
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
-        let credential = format!("Bearer {}", self.admin_key);
-        let headers = [("Authorization", credential.as_str())];
-        self.admin
-            .request(method, &format!("/admin/v1/{path}"), &headers, body)
+        self.api.ask(method, path, &[], body)
     }
 
     /// One process later.
@@ -81,6 +76,31 @@ impl Line {
         let said = answer.json();
         assert_eq!(said["old_pid"], self.pid);
         self.pid = u32::try_from(said["pid"].as_u64().unwrap()).unwrap();
+    }
+
+    fn upgrade_by_command(&mut self) {
+        let mut command = ferromcp(["upgrade", "--admin"]);
+        command
+            .arg(self.api.door.url(""))
+            .env("FERROMCP_ADMIN_KEY", &self.api.key);
+        let done = finish(command, "");
+        assert_eq!(done.code, 0, "{done:?}");
+        let number = |line: &str| line.split(' ').nth(1).unwrap().parse::<u32>().unwrap();
+        let mut lines = done.stdout.lines();
+        let new = lines.next().unwrap();
+        assert!(new.contains(" serves, version 0.1.0, after "), "{new}");
+        assert_eq!(number(lines.next().unwrap()), self.pid, "{done:?}");
+        self.pid = number(new);
+    }
+
+    fn upgrade_by_signal(&mut self) {
+        kill_process(pid(self.pid), Signal::USR2).unwrap();
+        self.pid = self.served.process.stderr.wait(|line| {
+            let told = line.contains("has taken the place") && line.contains("SIGUSR2");
+            let rest = line.split_once("pid=").filter(|_| told)?.1;
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            Some(rest[..digits].parse().unwrap())
+        });
     }
 
     /// Takes over another configuration, and sometimes does not.
@@ -105,15 +125,7 @@ impl Line {
     }
 
     fn audited(&self, kind: &str) -> Vec<Value> {
-        let mut query = ferromcp(["audit", "query"]);
-        query
-            .arg(self.directory.path().join("audit"))
-            .args(["--kind", kind]);
-        let read = finish(query, "");
-        read.stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        audited(&self.directory.path().join("audit"), kind)
     }
 
     /// Ends the last process, and sees to it that all processes end in order.
@@ -348,10 +360,7 @@ fn quotas_go_over() {
     let door = line.served.door.clone();
     let made = line.ask("PUT", "tenants/acme", r#"{"quotas":{"tool_calls":"5/h"}}"#);
     assert_eq!(made.status, 201, "{made:?}");
-    let key = line.ask("POST", "tenants/acme/keys", "").json()["key"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let key = line.api.key("acme");
     let call = || {
         let headers = [("X-Api-Key", key.as_str()), ("Content-Type", "application/json")];
         let body = r#"{"tool":"echo","arguments":{"msg":"hi"}}"#;
@@ -360,7 +369,9 @@ fn quotas_go_over() {
     assert_eq!([call(), call(), call()], [200; 3]);
     line.upgrade();
     assert_eq!([call(), call(), call(), call()], [200, 200, 429, 429]);
-    line.upgrade();
+    line.upgrade_by_command();
+    assert_eq!(call(), 429);
+    line.upgrade_by_signal();
     assert_eq!(call(), 429);
     line.end();
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use flate2::{Compression, GzBuilder};
 
-use crate::package::{Choice, copy, empty, output, sha256, size, version, write};
+use crate::package::{Choice, copy, empty, options, output, sha256, size, version, write};
 use crate::{Outcome, sbom, workspace};
 
 pub(crate) const HELP: &str = "\
@@ -27,22 +27,7 @@ are then made by the program of the tests.
 const EPOCH: u64 = 315_532_800;
 
 pub(crate) fn main(arguments: &[String]) -> Outcome {
-    let (mut profile, mut target, mut out) = (None, None, None);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let slot = match argument.as_str() {
-            "--profile" => &mut profile,
-            "--target" => &mut target,
-            "--out" => &mut out,
-            other => return Err(format!("`{other}` is no option; see cargo xtask dist --help")),
-        };
-        *slot = Some(
-            arguments
-                .next()
-                .ok_or_else(|| format!("{argument} needs a value"))?
-                .clone(),
-        );
-    }
+    let [profile, target, out] = options("dist", ["--profile", "--target", "--out"], arguments)?;
     let choice = Choice::new(profile.as_deref(), target)?;
     let out = match out {
         Some(directory) => PathBuf::from(directory),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::package::{Choice, Profile, copy, directory, empty, output, size, write};
+use crate::package::{Choice, Profile, copy, directory, empty, options, output, size, write};
 use crate::process::run;
 use crate::{Outcome, dist, package, packages, peers, sbom, workspace};
 
@@ -29,22 +29,7 @@ const AUTHORITIES: &[&str] = &[
 ];
 
 pub(crate) fn main(arguments: &[String]) -> Outcome {
-    let (mut profile, mut target, mut rootfs) = (None, None, None);
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let slot = match argument.as_str() {
-            "--profile" => &mut profile,
-            "--target" => &mut target,
-            "--rootfs" => &mut rootfs,
-            other => return Err(format!("`{other}` is no option; see cargo xtask image --help")),
-        };
-        *slot = Some(
-            arguments
-                .next()
-                .ok_or_else(|| format!("{argument} needs a value"))?
-                .clone(),
-        );
-    }
+    let [profile, target, rootfs] = options("image", ["--profile", "--target", "--rootfs"], arguments)?;
     let choice = Choice::new(profile.as_deref(), target)?;
     if let Some(rootfs) = rootfs {
         return assemble(&choice, Path::new(&rootfs));

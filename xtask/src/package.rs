@@ -104,6 +104,27 @@ impl Choice {
     }
 }
 
+/// The values of a command's options, in the order of their names.
+pub(crate) fn options<const N: usize>(
+    command: &str,
+    names: [&str; N],
+    arguments: &[String],
+) -> Result<[Option<String>; N], String> {
+    let mut values = [const { None }; N];
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let at = names
+            .iter()
+            .position(|name| name == argument)
+            .ok_or_else(|| format!("`{argument}` is no option; see cargo xtask {command} --help"))?;
+        let value = arguments
+            .next()
+            .ok_or_else(|| format!("{argument} needs a value"))?;
+        values[at] = Some(value.clone());
+    }
+    Ok(values)
+}
+
 /// The triple that `rustc` builds for when nobody says otherwise.
 pub(crate) fn host() -> Result<String, String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

@@ -82,9 +82,15 @@ pub(crate) fn pytest(suite: &mut Suite, line: &str) {
     let Some((kind, name)) = line.split_once(' ') else {
         return;
     };
-    if kind == "SKIPPED" && name.starts_with("[1] tests/") {
-        println!("NOT RUN: {}", name.trim_start_matches("[1] "));
-        suite.skipped += 1;
+    // Those of one place are told together.
+    if kind == "SKIPPED"
+        && let Some((count, place)) = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("] tests/"))
+        && let Ok(count) = count.parse::<usize>()
+    {
+        println!("NOT RUN: tests/{place}");
+        suite.skipped += count;
     }
     if !name.starts_with("tests/") {
         return;
@@ -126,12 +132,13 @@ mod tests {
             "PASSED tests/test_a.py::one",
             "FAILED tests/test_a.py::two - AssertionError",
             "SKIPPED [1] tests/test_a.py:7: no engine",
+            "SKIPPED [3] tests/test_b.py:9: not root",
             "ERROR tests/test_b.py",
             "PASSED by a test's own print",
             "1 failed, 1 passed",
         ] {
             pytest(&mut suite, line);
         }
-        assert_eq!((suite.passed, suite.skipped, suite.failures.len()), (1, 1, 2));
+        assert_eq!((suite.passed, suite.skipped, suite.failures.len()), (1, 4, 2));
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromcp_core::{Event, Gateway};
+use ferromcp_core::Event;
 use ferromcp_endpoint::{Endpoint, Gate};
 use ferromcp_tls::ServerTls;
 use hyper::server::conn::http2;
@@ -35,7 +35,6 @@ const MAX_METADATA: u32 = 16 << 10;
 #[derive(Clone, Debug)]
 pub struct Doors {
     endpoint: Arc<Endpoint>,
-    gateway: Arc<Gateway>,
     services: Arc<Services>,
     /// For connections, however many listeners there are.
     places: Arc<Semaphore>,
@@ -52,19 +51,15 @@ impl Doors {
         settings: GrpcSettings,
         tls: Option<Arc<ServerTls>>,
     ) -> std::io::Result<Self> {
-        let gateway = Arc::clone(endpoint.gateway());
         let services = Services::new(Arc::clone(&endpoint), settings).map_err(std::io::Error::other)?;
         Ok(Self {
             endpoint,
-            gateway,
             places: Arc::new(Semaphore::new(services.settings().max_connections)),
             services: Arc::new(services),
             tls,
         })
     }
-}
 
-impl Doors {
     /// Open connections over all listeners.
     pub fn connections(&self) -> usize {
         let places = self.services.settings().max_connections;
@@ -126,8 +121,9 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
 
 /// Tells those who ask for health when no more calls are taken.
 async fn follow(doors: &Doors) {
-    let mut events = doors.gateway.events();
-    while !doors.gateway.is_draining() {
+    let gateway = doors.endpoint.gateway();
+    let mut events = gateway.events();
+    while !gateway.is_draining() {
         match events.recv().await {
             Ok(Event::Draining) | Err(RecvError::Closed) => break,
             Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -182,14 +178,16 @@ async fn talk<S>(
         .keep_alive_interval(settings.ping)
         .keep_alive_timeout(settings.ping);
     let mut work = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let finish = async {
+        tokio::select! {
+            () = doors.endpoint.gates().left() => {}
+            () = stop.cancelled() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = work.as_mut() => ended,
         // The client opens a new connection for what comes next: to another process, where one has the socket.
-        () = doors.endpoint.gates().left() => {
-            work.as_mut().graceful_shutdown();
-            work.await
-        }
-        () = stop.cancelled() => {
+        () = finish => {
             work.as_mut().graceful_shutdown();
             work.await
         }

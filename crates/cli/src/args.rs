@@ -437,15 +437,8 @@ Starts what the configuration names, and reports texts that look as if they were
 configuration, `ferromcp serve` quarantines what is not as locked.
 Exit codes: 0 all as locked, 1 something differs or a server does not answer, 2 bad arguments, configuration or lock file.")]
 pub(crate) struct Lock {
-    /// Configuration file.
-    #[arg(
-        long,
-        short,
-        value_name = "FILE",
-        env = "FERROMCP_CONFIG",
-        default_value = "ferromcp.yaml"
-    )]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     /// Lock file. Default: lock.file of the configuration, or mcp.lock beside it.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -458,6 +451,21 @@ pub(crate) struct Lock {
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The file of a command that cannot do without one.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// Configuration file.
+    #[arg(
+        id = "config",
+        long = "config",
+        short = 'c',
+        value_name = "FILE",
+        env = "FERROMCP_CONFIG",
+        default_value = "ferromcp.yaml"
+    )]
+    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,7 @@ use crate::files::print;
 type Check<'a> = Pin<Box<dyn Future<Output = Vec<Finding>> + 'a>>;
 
 pub(crate) fn run(args: &Doctor) -> Result<(), Failure> {
-    let loaded = match Loaded::from_file(&args.config) {
+    let loaded = match Loaded::from_file(&args.config.path) {
         Ok(loaded) => loaded,
         Err(error) => {
             if args.json {
@@ -35,12 +35,13 @@ pub(crate) fn run(args: &Doctor) -> Result<(), Failure> {
                     json!({ "line": problem.line(), "column": problem.column(), "path": problem.path(),
                             "message": problem.message(), "expected": problem.expected_text(), "hint": problem.hint_text() })
                 });
-                let report = json!({ "config": args.config.display().to_string(), "ok": false,
+                let report = json!({ "config": args.config.path.display().to_string(), "ok": false,
                                      "problems": problems.collect::<Vec<_>>() });
                 print(&format!("{report}\n"))?;
             }
-            let missing = !args.config.exists();
-            error_with_hint(missing);
+            if !args.config.path.exists() {
+                eprintln!("ferromcp: there is no configuration yet: `ferromcp init` writes one");
+            }
             return Err(error.into());
         }
     };
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Doctor) -> Result<(), Failure> {
     let count = |state: State| findings.iter().filter(|one| one.state == state).count();
     let (failed, warned) = (count(State::Fail), count(State::Warn));
     if args.json {
-        let report = json!({ "config": args.config.display().to_string(), "ok": failed == 0, "failed": failed,
+        let report = json!({ "config": args.config.path.display().to_string(), "ok": failed == 0, "failed": failed,
                              "warned": warned, "checks": findings.iter().map(Finding::json).collect::<Vec<_>>() });
         print(&format!("{report}\n"))?;
     } else {
@@ -64,12 +65,6 @@ pub(crate) fn run(args: &Doctor) -> Result<(), Failure> {
         ))?;
     }
     if failed == 0 { Ok(()) } else { Err(Failure::Silent) }
-}
-
-fn error_with_hint(missing: bool) {
-    if missing {
-        eprintln!("ferromcp: there is no configuration yet: `ferromcp init` writes one");
-    }
 }
 
 async fn examine(args: &Doctor, loaded: &Loaded) -> Result<Vec<Finding>, Failure> {
@@ -83,7 +78,7 @@ async fn examine(args: &Doctor, loaded: &Loaded) -> Result<Vec<Finding>, Failure
         checks.push_back(Box::pin(async move { vec![machine::port(config, port).await] }));
     }
     checks.push_back(Box::pin(ready(machine::open_files(config))));
-    checks.push_back(Box::pin(ready(files::credentials(loaded, &args.config))));
+    checks.push_back(Box::pin(ready(files::credentials(loaded, &args.config.path))));
     checks.push_back(Box::pin(ready(files::certificates(config))));
     checks.push_back(Box::pin(ready(files::directories(config))));
     for server in &config.servers {
@@ -108,7 +103,7 @@ async fn examine(args: &Doctor, loaded: &Loaded) -> Result<Vec<Finding>, Failure
         found.into_iter().try_for_each(&mut show)?;
     }
     drop(checks);
-    servers::lock(config, &args.config, &started)
+    servers::lock(config, &args.config.path, &started)
         .into_iter()
         .try_for_each(&mut show)?;
     started.stop().await;
@@ -118,7 +113,7 @@ async fn examine(args: &Doctor, loaded: &Loaded) -> Result<Vec<Finding>, Failure
 fn summary(args: &Doctor, config: &Config) -> Finding {
     let mut said = format!(
         "{}: {} servers, {} tenants",
-        args.config.display(),
+        args.config.path.display(),
         config.servers.len(),
         config.tenants.len()
     );

@@ -34,7 +34,7 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Lock) -> Result<(), Failure> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config.path)?;
     let file = file(args, &config);
     let locked = build::read_lock(&file).map_err(Failure::Usage)?;
     if locked.is_none() && args.check {
@@ -98,7 +98,7 @@ fn file(args: &Lock, config: &Config) -> PathBuf {
     args.file
         .clone()
         .or(configured)
-        .unwrap_or_else(|| args.config.with_file_name("mcp.lock"))
+        .unwrap_or_else(|| args.config.path.with_file_name("mcp.lock"))
 }
 
 /// The pins to write; `None` if nothing is to be written.

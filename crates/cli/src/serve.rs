@@ -54,7 +54,7 @@ fn serve(args: &Serve, coming: Option<&Coming>, mut sockets: Sockets) -> Result<
     // Bind before anything is started: a taken port must not leave children behind.
     let bound = over::bind(&config, &mut sockets, http.then_some(threads))?;
     let tls = if http { build::tls(&config)? } else { None };
-    // All that can be wrong with the configuration was found by now.
+    // What is wrong with the file was found by now.
     coming.map_or(Ok(()), Coming::take)?;
     let mut records = Records::default();
     let _call_log = call_log(&config, &mut records)?;
@@ -218,13 +218,13 @@ impl Server {
                 + http_doors.as_ref().map_or(0, Doors::connections)
         };
         let replaced = async {
-            going.left().await;
+            going.left().cancelled().await;
             over::served_to_the_end(&self.gateway, open, drain).await;
         };
         let drained = self
             .runtime
             .block_on(self.wait((args, signals), &endpoint, replaced, drain));
-        if !going.leaving().is_cancelled() {
+        if !going.left().is_cancelled() {
             notify::stopping();
         }
         self.stop.cancel();
@@ -300,14 +300,11 @@ impl Server {
     /// Opens the admin API beside the doors.
     fn open_admin(&mut self, going: &Arc<Going>) -> Option<tokio::task::JoinHandle<()>> {
         let (socket, admin) = self.admin.take()?;
-        let (stop, stopped, leaving) = (CancellationToken::new(), self.stop.clone(), going.leaving());
-        let both = stop.clone();
+        let (stop, left) = (self.stop.child_token(), going.left().clone());
+        let stop_too = stop.clone();
         self.runtime.spawn(async move {
-            tokio::select! {
-                () = stopped.cancelled() => {}
-                () = leaving.cancelled() => {}
-            }
-            both.cancel();
+            left.cancelled().await;
+            stop_too.cancel();
         });
         if let Ok(address) = socket.local_addr() {
             if self.config.log.format == LogFormat::Json {

@@ -1,5 +1,7 @@
 //! A server with an admin API.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -65,6 +67,17 @@ pub(crate) fn admin_address(process: &Process) -> String {
         let address = line.strip_prefix("admin API http://")?;
         Some(address.strip_suffix("/admin/v1").unwrap().to_owned())
     })
+}
+
+/// Records of this kind in an audit log.
+pub(crate) fn audited(log: &Path, kind: &str) -> Vec<Value> {
+    let mut query = ferromcp(["audit", "query"]);
+    query.arg(log).args(["--kind", kind]);
+    let read = finish(query, "");
+    read.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 impl Api {

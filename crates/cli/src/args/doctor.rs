@@ -1,8 +1,8 @@
 //! `ferromcp doctor`.
 
-use std::path::PathBuf;
-
 use clap::Args;
+
+use super::ConfigFile;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -15,15 +15,8 @@ Examples:
 
 Exit codes: 0 nothing failed, 1 something did, 2 bad configuration or arguments.")]
 pub(crate) struct Doctor {
-    /// Configuration file.
-    #[arg(
-        long,
-        short,
-        value_name = "FILE",
-        env = "FERROMCP_CONFIG",
-        default_value = "ferromcp.yaml"
-    )]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,

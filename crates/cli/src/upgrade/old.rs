@@ -98,14 +98,9 @@ impl Going {
         })
     }
 
-    /// Waits until another process has taken this one's place.
-    pub(crate) async fn left(&self) {
-        self.left.cancelled().await;
-    }
-
     /// Cancelled when another process has taken this one's place.
-    pub(crate) fn leaving(&self) -> CancellationToken {
-        self.left.clone()
+    pub(crate) fn left(&self) -> &CancellationToken {
+        &self.left
     }
 
     /// Starts another process and lets it take this one's place. What began is brought to its end, whoever waits for it.
