@@ -113,6 +113,7 @@ pub(crate) fn index(site: &Site) -> Response<Body> {
             "list_tools": "/v1/tools",
             "call_tool": "/v1/tools/call",
             "batch_call": "/v1/tools/batch",
+            "usage": "/v1/usage",
             "openapi": "/v1/openapi.json",
             "health": "/health",
         },
@@ -127,7 +128,7 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
     uncached(response)
 }
 
-fn uncached(mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn uncached(mut response: Response<Body>) -> Response<Body> {
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,6 +3,7 @@
 
 mod batch;
 mod schemas;
+mod usage;
 
 use std::sync::OnceLock;
 
@@ -60,6 +61,7 @@ pub(crate) fn document() -> Value {
             "/v1/tools": { "get": list_tools() },
             "/v1/tools/call": { "post": call_tool() },
             "/v1/tools/batch": { "post": batch::operation(&of_bodies()) },
+            "/v1/usage": { "get": usage::operation() },
             "/v1/openapi.json": { "get": plain(
                 "getOpenApi", "tools", "This document.", "application/json", &json!({ "type": "object" }),
             ) },

@@ -1,4 +1,4 @@
-//! The REST doors under `/v1`: list tools, call one, call many.
+//! The REST doors under `/v1`: list tools, call one, call many, and what is used of rates and quotas.
 
 use bytes::Bytes;
 use ferromcp_core::Credential;
@@ -15,10 +15,12 @@ mod answer;
 mod batch;
 mod call;
 mod list;
+mod usage;
 
 pub(crate) use batch::batch;
 pub(crate) use call::call;
 pub(crate) use list::list;
+pub(crate) use usage::usage;
 
 /// Most tools on one page of `GET /v1/tools`, and how many there are if nobody asks.
 pub(crate) const MAX_PAGE: usize = 1000;

@@ -237,13 +237,15 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 }
 
 impl Service {
-    /// The key or token of a request that asks for somebody's tools, where guesses are counted.
+    /// The key or token of a request that only somebody known may make, where guesses are counted.
     fn shown(&self, request: &Request<Incoming>) -> Option<Shown> {
         let guesses = self.site.doors.guesses.as_ref()?;
         let path = request.uri().path();
-        if !matches!(path, MCP | "/v1/tools" | "/v1/tools/call" | "/v1/tools/batch")
-            || request.method() == Method::OPTIONS
-        {
+        let asks = matches!(
+            path,
+            MCP | "/v1/tools" | "/v1/tools/call" | "/v1/tools/batch" | "/v1/usage"
+        );
+        if !asks || request.method() == Method::OPTIONS {
             return None;
         }
         Some(guesses.shown(self.peer, credential::text(request.headers())?))
@@ -363,6 +365,7 @@ fn rest_door(site: &Arc<Site>, request: Request<Incoming>, method: &Method) -> W
         ("/v1/tools/call", &Method::POST) => Work::run(rest::call(Arc::clone(site), request)),
         ("/v1/tools/batch", &Method::POST) => Work::run(rest::batch(Arc::clone(site), request)),
         ("/v1/tools", &Method::GET) => rest::list(site, &request).into(),
+        ("/v1/usage", &Method::GET) => rest::usage(site, &request).into(),
         ("/v1/openapi.json", &Method::GET) => openapi::answer().into(),
         (METADATA | METADATA_MCP, &Method::GET) => match &site.settings().authorization {
             Some(settings) => settings.metadata().into(),
@@ -410,14 +413,16 @@ fn allowed_methods(path: &str) -> Option<&'static str> {
     match path {
         MCP => Some(MCP_METHODS),
         "/v1/tools/call" | "/v1/tools/batch" => Some("POST"),
-        "/" | "/v1/tools" | "/v1/openapi.json" | "/healthz" | "/readyz" | "/health" => Some("GET, HEAD"),
+        "/" | "/v1/tools" | "/v1/usage" | "/v1/openapi.json" | "/healthz" | "/readyz" | "/health" => {
+            Some("GET, HEAD")
+        }
         _ => None,
     }
 }
 
 /// The doors, for people who look for them.
 pub(crate) const DOORS: &str = "POST /mcp (MCP Streamable HTTP), GET /v1/tools, POST /v1/tools/call, POST /v1/tools/batch, \
-     GET /v1/openapi.json, GET /healthz, GET /readyz, GET /health";
+     GET /v1/usage, GET /v1/openapi.json, GET /healthz, GET /readyz, GET /health";
 
 fn unknown(path: &str) -> Refusal {
     let shown: String = path.chars().take(100).collect();

@@ -3,8 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ferromcp_audit::{Decision, Filter, State};
-use ferromcp_core::{Call, Credential, Door, NoClient, Operation, Verdict};
-use ferromcp_limits::{Request, Rule, WindowUsage};
+use ferromcp_core::{Call, Credential, Door, NoClient, Operation, TenantUsage, Verdict};
 use ferromcp_protocol::{ProtocolVersion, RequestMeta};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
@@ -91,59 +90,13 @@ impl Query {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// `GET /admin/v1/tenants/{id}/usage`
 pub(crate) fn usage(admin: &Admin, id: &str) -> Result<Answer, Refusal> {
     if !admin.tenants.knows(id) {
         return Err(unknown(id));
     }
-    let snapshot = admin.gateway.snapshot();
-    let now = snapshot.access.now();
-    let mut body = json!({ "tenant": id, "rate": null, "concurrent": null, "quotas": {} });
-    let Some(limits) = snapshot.limits.tenant(id) else {
-        return Ok(Answer::ok(body));
-    };
-    let used = limits.usage(now);
-    let window = |window: WindowUsage| {
-        json!({
-            "used": window.used,
-            "limit": window.limit,
-            "remaining": window.limit.saturating_sub(window.used),
-            "window_ms": millis(window.window),
-            "resets_in_ms": millis(window.reset_after),
-        })
-    };
-    if let Some(calls) = used.tool_calls {
-        body["quotas"]["tool_calls"] = window(calls);
-    }
-    if let Some(bytes) = used.bytes {
-        body["quotas"]["bytes"] = window(bytes);
-    }
-    if let Some(limit) = limits.settings().quotas.batch_size {
-        body["quotas"]["batch_size"] = json!({ "limit": limit });
-    }
-    if let Some((running, limit)) = used.concurrent {
-        body["concurrent"] = json!({ "now": running, "limit": limit });
-    }
-    let request = Request {
-        tenant: Some(limits),
-        ..Request::default()
-    };
-    let standings = snapshot.limits.explain(&request, now);
-    if let Some(rate) = standings
-        .iter()
-        .find(|standing| standing.rule == Rule::RateTenant)
-    {
-        body["rate"] = json!({
-            "limit": rate.limit,
-            "remaining": rate.remaining,
-            "resets_in_ms": millis(rate.reset_after),
-        });
-    }
-    Ok(Answer::ok(body))
+    let usage = TenantUsage::of_tenant(&admin.gateway.snapshot(), id);
+    Ok(Answer::ok(usage.tenant_json()))
 }
 
 /// `GET /admin/v1/audit`: the newest records first.

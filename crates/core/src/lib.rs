@@ -32,6 +32,7 @@ pub mod snapshot;
 pub mod source;
 mod stage;
 pub mod time;
+pub mod usage;
 
 pub use access::{Access, AccessSettings, Anonymous, Grants, Tokens};
 pub use answer::BatchAnswer;
@@ -55,3 +56,4 @@ pub use reply::{Input, InputKind, InputRequest, InputRequired, Payload, Reply};
 pub use request::CallRequest;
 pub use snapshot::{Identity, Policy, SchemaMode, Snapshot};
 pub use source::{Listing, Offers, Source, SourceFuture, SourceHealth, SourceState, Spec, WorkerHealth};
+pub use usage::TenantUsage;

@@ -13,6 +13,6 @@ pub(crate) use admit::admit;
 pub(crate) use authenticate::authenticate;
 pub(crate) use authorize::{Target, authorize, decision, resolve};
 pub(crate) use dispatch::{deadline, dispatch};
-pub(crate) use limit::{counted, limit, outgoing, refused};
+pub(crate) use limit::{client_key, counted, limit, outgoing, refused};
 pub(crate) use output::check_output;
 pub(crate) use validate::validate;

@@ -32,6 +32,6 @@ pub use nanos::{MAX_BACKSTEP, Nanos};
 pub use parse::{ParseError, parse_bytes_per, parse_calls_per};
 pub use rate::{MAX_PERIOD, MIN_INTERVAL, MIN_PERIOD, Rate, RateError};
 pub use state::{RateState, SavedState, TenantState, WindowState};
-pub use tenant::{Permit, Quotas, TenantLimits, TenantSettings, Usage, WindowUsage};
+pub use tenant::{Permit, Quotas, RateUsage, TenantLimits, TenantSettings, Usage, WindowUsage};
 pub use verdict::{Limit, Refused, Rule, Standing};
 pub use window::{MAX_WINDOW, MIN_WINDOW, Quota, QuotaError, SLOTS};

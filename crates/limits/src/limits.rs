@@ -11,7 +11,7 @@ use crate::nanos::Nanos;
 use crate::rate::Rate;
 use crate::spread::{Spread, SpreadRate, Taken};
 use crate::state::{RateState, SavedState};
-use crate::tenant::{Permit, TenantLimits, TenantSettings};
+use crate::tenant::{Permit, RateUsage, TenantLimits, TenantSettings};
 use crate::verdict::{Limit, Refused, Rule, Standing};
 
 /// What is set. What is `None` or not named is not limited.
@@ -228,6 +228,12 @@ impl Limits {
     /// The key of a client, to be made once; see [`Clients::key`].
     pub fn client_key(&self, tenant: &str, client: &[u8]) -> ClientKey {
         self.clients.key(tenant, client)
+    }
+
+    /// What a client has used of its rate now; `None` when clients have none. Counts nothing.
+    pub fn client_usage(&self, client: ClientKey, now: Nanos) -> Option<RateUsage> {
+        let rate = self.client.as_ref()?;
+        Some(RateUsage::of(rate, &self.clients.peek(client, rate, now)))
     }
 
     /// The table of clients.

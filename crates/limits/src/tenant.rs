@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::gcra::Gcra;
+use crate::gcra::{Gcra, Reading};
 use crate::nanos::Nanos;
 use crate::rate::Rate;
 use crate::state::TenantState;
@@ -79,8 +79,29 @@ pub struct Usage {
     pub bytes: Option<WindowUsage>,
     /// Calls running now and the most there may be, where there is such a quota.
     pub concurrent: Option<(u32, u32)>,
-    /// Calls that could come at once and the burst, where there is a rate.
-    pub rate: Option<(u32, u32)>,
+    /// The rate, where there is one.
+    pub rate: Option<RateUsage>,
+}
+
+/// What is used of a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateUsage {
+    /// The rate.
+    pub rate: Rate,
+    /// Calls that could come at once.
+    pub remaining: u32,
+    /// Time until all of the burst is there again, if nobody calls.
+    pub reset_after: Duration,
+}
+
+impl RateUsage {
+    pub(crate) fn of(rate: &Rate, reading: &Reading) -> Self {
+        Self {
+            rate: *rate,
+            remaining: reading.remaining(),
+            reset_after: reading.reset_after(),
+        }
+    }
 }
 
 /// What is used of a quota.
@@ -222,7 +243,7 @@ impl TenantLimits {
             rate: self
                 .settings
                 .rate
-                .map(|rate| (self.state.rate.peek(&rate, now).remaining(), rate.burst())),
+                .map(|rate| RateUsage::of(&rate, &self.state.rate.peek(&rate, now))),
         }
     }
 

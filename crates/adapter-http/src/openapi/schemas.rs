@@ -79,6 +79,7 @@ fn single() -> Value {
             "description": "Names the call in logs and records.",
         },
         "Latency": { "type": "number", "minimum": 0, "description": "Milliseconds from start to end." },
+        "Usage": ferromcp_core::usage::schema(),
         "Health": health(),
     })
 }

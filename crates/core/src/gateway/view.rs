@@ -14,6 +14,7 @@ use crate::lists::ListKey;
 use crate::lists::MAX_TEXT;
 use crate::snapshot::Snapshot;
 use crate::source::Listing;
+use crate::usage::TenantUsage;
 
 /// The catalog as one caller may see it.
 #[derive(Clone, Debug)]
@@ -58,6 +59,11 @@ impl View {
             None => 0,
             Some(_) => std::ptr::from_ref(grants).addr(),
         }
+    }
+
+    /// What the principal and its tenant may use, and have used at this moment. Counts nothing.
+    pub fn usage(&self) -> TenantUsage {
+        TenantUsage::of_caller(&self.snapshot, &self.principal)
     }
 
     /// The tools that the principal may see, in list order.

@@ -1,6 +1,6 @@
 //! Is there something left of every rate and quota?
 
-use ferromcp_limits::{Admitted, Refused, Request, Standing};
+use ferromcp_limits::{Admitted, ClientKey, Limits, Refused, Request, Standing};
 
 use super::Target;
 use crate::call::{Call, Operation, Principal};
@@ -45,7 +45,7 @@ pub(crate) fn counted<'a>(
         .flatten();
     let mut request = Request {
         tenant: principal.grants().limits().map(|tenant| &**tenant),
-        client: Some(limits.client_key(&principal.tenant, principal.name.as_bytes())),
+        client: Some(client_key(limits, principal)),
         tool: tool.map(|tool| &**tool),
         bytes: call.arguments.map_or(0, str::len) as u64,
     };
@@ -53,6 +53,11 @@ pub(crate) fn counted<'a>(
         (request.tenant, request.client) = (None, None);
     }
     request
+}
+
+/// Whose rate of clients it is.
+pub(crate) fn client_key(limits: &Limits, principal: &Principal) -> ClientKey {
+    limits.client_key(&principal.tenant, principal.name.as_bytes())
 }
 
 /// Counts the bytes of an answer.

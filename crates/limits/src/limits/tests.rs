@@ -72,6 +72,10 @@ fn each_limit_refuses_with_its_rule_and_leaves_the_others_alone() {
             let used = standing.limit - standing.remaining;
             assert_eq!(used, 3, "{rule}: {standing:?}");
         }
+        let client = request.client.unwrap();
+        let own = limits.client_usage(client, at(100));
+        let expected = few.client.map(|rate| rate.burst() - 3);
+        assert_eq!(own.map(|usage| usage.remaining), expected, "{rule}");
         let before = at(100).after(wait - Duration::from_nanos(1));
         assert!(limits.admit(&request, before).is_err(), "{rule}");
         assert!(limits.admit(&request, at(100).after(wait)).is_ok(), "{rule}");
@@ -88,6 +92,7 @@ fn what_is_not_set_is_not_limited() {
         assert_eq!(admitted.tightest(), None);
     }
     assert!(limits.explain(&request, at(1)).is_empty());
+    assert_eq!(limits.client_usage(request.client.unwrap(), at(1)), None);
     assert!(limits.clients().is_empty());
 }
 
@@ -185,8 +190,9 @@ fn threads_never_exceed_a_limit_and_refused_calls_leave_nothing() {
                     usage.rate.unwrap(),
                 )
             })
-            .map(|(calls, running, (left, burst))| {
-                assert_eq!((running, calls), (0, u64::from(burst - left)));
+            .map(|(calls, running, rate)| {
+                let used = rate.rate.burst() - rate.remaining;
+                assert_eq!((running, calls), (0, u64::from(used)));
                 calls
             })
             .iter()

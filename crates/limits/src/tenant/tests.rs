@@ -129,14 +129,15 @@ fn saved_and_restored() {
     let (before, after) = (tenant.usage(at(5_000)), restored.usage(at(5_000)));
     assert_eq!(after.tool_calls.unwrap().used, 30);
     assert_eq!(after.bytes.unwrap().used, before.bytes.unwrap().used);
-    assert_eq!(after.rate, Some((60, 100)));
+    assert_eq!(after.rate, before.rate);
+    assert_eq!(after.rate.unwrap().remaining, 60);
     let later = TenantLimits::restored(settings, &saved, at(6_000)).usage(at(6_000));
     assert_eq!(
         (
             later.tool_calls.unwrap().used,
             later.bytes.unwrap().used,
-            later.rate
+            later.rate.unwrap().remaining
         ),
-        (0, 300, Some((100, 100)))
+        (0, 300, 100)
     );
 }

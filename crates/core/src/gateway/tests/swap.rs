@@ -106,7 +106,7 @@ async fn a_rate_that_changes_is_converted_once() {
     let left = |gateway: &Gateway| {
         let snapshot = gateway.snapshot();
         let usage = snapshot.limits.tenant("a").unwrap().usage(snapshot.access.now());
-        usage.rate.unwrap().0
+        usage.rate.unwrap().remaining
     };
     assert_eq!(left(&gateway), 90);
     gateway.set_access(rated("50/day"));
