@@ -71,7 +71,11 @@ fn a_tenant_is_made_used_suspended_and_survives_a_restart() {
     assert_eq!(usage["quotas"]["tool_calls"]["used"], 2, "{usage}");
     assert_eq!(usage["quotas"]["tool_calls"]["remaining"], 3, "{usage}");
     assert_eq!(usage["quotas"]["tool_calls"]["window_ms"], 3_600_000, "{usage}");
-    assert_eq!(usage["concurrent"], json!({ "now": 0, "limit": 3 }), "{usage}");
+    assert_eq!(
+        usage["concurrent"],
+        json!({ "now": 0, "limit": 3, "remaining": 3 }),
+        "{usage}"
+    );
     // Out at once, on every door.
     api.ok("POST", "tenants/acme/suspend", "");
     assert_eq!(call(&served.door, &key), 403);

@@ -34,3 +34,4 @@ mod tls;
 mod tokens;
 mod upgrade;
 mod upstreams;
+mod usage;

@@ -21,6 +21,7 @@ mod service;
 mod settings;
 mod status;
 mod stream;
+mod usage;
 
 pub use serve::{Doors, serve};
 pub use settings::GrpcSettings;

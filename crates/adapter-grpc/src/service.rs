@@ -16,10 +16,10 @@ use ferromcp_endpoint::Endpoint;
 use ferromcp_grpc_api::ferro_mcp_service_server::FerroMcpService;
 use ferromcp_grpc_api::{
     BatchCallRequest, BatchCallResponse, CallToolRequest, CallToolResponse, CallToolStreamRequest,
-    CallToolStreamResponse, GetPromptRequest, GetPromptResponse, ListPromptsRequest, ListPromptsResponse,
-    ListResourceTemplatesRequest, ListResourceTemplatesResponse, ListResourcesRequest, ListResourcesResponse,
-    ListToolsRequest, ListToolsResponse, McpRequest, Prompt, ReadResourceRequest, ReadResourceResponse,
-    Resource, ResourceTemplate, Tool,
+    CallToolStreamResponse, GetPromptRequest, GetPromptResponse, GetUsageRequest, GetUsageResponse,
+    ListPromptsRequest, ListPromptsResponse, ListResourceTemplatesRequest, ListResourceTemplatesResponse,
+    ListResourcesRequest, ListResourcesResponse, ListToolsRequest, ListToolsResponse, McpRequest, Prompt,
+    ReadResourceRequest, ReadResourceResponse, Resource, ResourceTemplate, Tool,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
@@ -30,7 +30,7 @@ use crate::mcp::Messages;
 use crate::route::Certificate;
 use crate::status;
 use crate::stream::{self, Events};
-use crate::{batch, mcp};
+use crate::{batch, mcp, usage};
 
 /// The service over a gateway.
 #[derive(Clone, Debug)]
@@ -273,6 +273,15 @@ impl FerroMcpService for Service {
         let (frame, messages) = Frame::of(request);
         let view = self.view(&frame)?;
         mcp::open(Arc::clone(&self.door), &frame, view.principal(), messages).map(Response::new)
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<GetUsageRequest>,
+    ) -> Result<Response<GetUsageResponse>, Status> {
+        let (frame, _) = Frame::of(request);
+        let view = self.view(&frame)?;
+        Ok(Response::new(usage::told(&view.usage())))
     }
 
     async fn list_resources(

@@ -4,6 +4,7 @@ mod admin;
 mod doctor;
 mod health;
 mod init;
+mod server;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand, Upgra
 pub(crate) use doctor::Doctor;
 pub(crate) use health::Health;
 pub(crate) use init::Init;
+pub(crate) use server::{Server, Usage};
 
 /// The guarded front door for MCP tools.
 ///
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Call(Call),
     /// Call many tools in one request, from a JSON file.
     Batch(Batch),
+    /// Show what your tenant may use, and has used: rates and quotas of a running server.
+    Usage(Usage),
     /// Ask a running server whether it takes calls: exit code 0 if so, 1 if not. For probes.
     Health(Health),
     /// Make an API key for a tenant.
@@ -194,36 +198,16 @@ pub(crate) struct Serve {
 /// Where the tools are.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// A running server: http:// or https:// (REST), grpc:// or grpcs:// (its gRPC door).
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FERROMCP_URL",
-        default_value = "http://127.0.0.1:8080",
-        conflicts_with = "config"
-    )]
-    pub(crate) url: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
     /// Start what this configuration names, without a server, and stop it afterwards.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Key or token for the server, sent as `Authorization: Bearer`.
     #[arg(
         long,
-        value_name = "KEY",
-        env = "FERROMCP_TENANT_KEY",
-        hide_env_values = true,
-        conflicts_with = "config"
+        short,
+        value_name = "FILE",
+        conflicts_with_all = ["url", "tenant_key", "ca", "cert", "key"]
     )]
-    pub(crate) tenant_key: Option<String>,
-    /// Trust the certificates of this PEM file, instead of those that the system trusts.
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
-    pub(crate) ca: Option<PathBuf>,
-    /// Client certificate for the server: a PEM file.
-    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "config")]
-    pub(crate) cert: Option<PathBuf>,
-    /// Private key of the client certificate: a PEM file.
-    #[arg(long, value_name = "FILE", requires = "cert", conflicts_with = "config")]
-    pub(crate) key: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// Print JSON also on a terminal.
     #[arg(long)]
     pub(crate) json: bool,

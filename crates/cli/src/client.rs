@@ -1,5 +1,5 @@
 //! `ferromcp tools`, `ferromcp call` and `ferromcp batch`: against a running server, or against a configuration. And `ferromcp
-//! health`.
+//! health` and `ferromcp usage`.
 
 mod batch;
 pub(crate) mod direct;
@@ -7,6 +7,7 @@ mod health;
 pub(crate) mod remote;
 mod show;
 pub(crate) mod trust;
+mod usage;
 
 use std::io::{IsTerminal as _, Read as _};
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub(crate) use batch::batch;
 pub(crate) use health::health;
+pub(crate) use usage::usage;
 
 use crate::args::{Call, Target, Tools};
 use crate::exit::Failure;

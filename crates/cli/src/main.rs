@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         Command::Tools(args) => client::tools(&args),
         Command::Call(args) => client::call(&args),
         Command::Batch(args) => client::batch(&args),
+        Command::Usage(args) => client::usage(&args),
         Command::Health(args) => client::health(&args),
         Command::Keys(Keys::New(args)) => keys::new(&args),
         Command::Apply(args) => apply::run(&args),

@@ -8,6 +8,7 @@ use crate::call::{Batch, Call};
 use crate::error::Error;
 use crate::grpc::Grpc;
 use crate::rest::Rest;
+use crate::usage::Usage;
 
 /// A client of one server. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
@@ -73,6 +74,17 @@ impl Client {
         match &self.transport {
             Transport::Rest(rest) => rest.batch(batch).await,
             Transport::Grpc(grpc) => grpc.batch(batch).await,
+        }
+    }
+
+    /// What the caller's tenant may use, and has used at this moment. Counts against nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn usage(&self) -> Result<Usage, Error> {
+        match &self.transport {
+            Transport::Rest(rest) => rest.usage().await,
+            Transport::Grpc(grpc) => grpc.usage().await,
         }
     }
 

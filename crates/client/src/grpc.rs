@@ -9,7 +9,7 @@ use ferromcp_grpc_api::call_tool_stream_response::Event as CallEvent;
 use ferromcp_grpc_api::ferro_mcp_service_client::FerroMcpServiceClient;
 use ferromcp_grpc_api::{
     BatchCallItem, BatchCallRequest, BatchResult, BatchSummary, CallFailure, CallToolRequest,
-    CallToolResponse, CallToolStreamRequest, ListToolsRequest, LogLevel,
+    CallToolResponse, CallToolStreamRequest, GetUsageRequest, ListToolsRequest, LogLevel,
 };
 use rustls::ClientConfig;
 use serde_json::{Map, Value, json};
@@ -25,6 +25,7 @@ use crate::call::{Batch, Call, milliseconds};
 use crate::error::{Error, Failure};
 use crate::https;
 use crate::rest::MAX_PAGES;
+use crate::usage::Usage;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Grpc {
@@ -182,6 +183,15 @@ impl Grpc {
             }
         }
         Err(self.ended_early())
+    }
+
+    pub(crate) async fn usage(&self) -> Result<Usage, Error> {
+        let answer = self
+            .client()
+            .get_usage(self.request(GetUsageRequest {}, None))
+            .await;
+        let answer = answer.map_err(|status| self.failed(&status))?;
+        Ok(Usage::of_grpc(answer.into_inner()))
     }
 
     pub(crate) async fn ready(&self) -> Result<bool, Error> {

@@ -40,6 +40,7 @@ mod grpc;
 pub mod https;
 mod rest;
 mod trust;
+mod usage;
 
 pub use answer::{Answer, BatchAnswer, Event, Tool};
 pub use builder::Builder;
@@ -47,3 +48,4 @@ pub use call::{Batch, Call};
 pub use client::Client;
 pub use error::{Error, Failure};
 pub use trust::{Part, TrustError, tls};
+pub use usage::{Concurrent, Quota, Rate, Usage};

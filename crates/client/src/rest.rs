@@ -23,6 +23,7 @@ use crate::builder::MAX_ANSWER;
 use crate::call::{Batch, Call, milliseconds};
 use crate::error::{Error, Failure};
 use crate::https;
+use crate::usage::Usage;
 
 /// Most pages of a list.
 pub(crate) const MAX_PAGES: usize = 1000;
@@ -143,6 +144,15 @@ impl Rest {
         let answer = self.json(Method::POST, &url, written(&body)?).await?;
         match answer["responses"].is_array() {
             true => BatchAnswer::of(answer),
+            false => Err(refused(&url, answer)),
+        }
+    }
+
+    pub(crate) async fn usage(&self) -> Result<Usage, Error> {
+        let url = self.url("/v1/usage");
+        let answer = self.json(Method::GET, &url, Bytes::new()).await?;
+        match answer["tenant"].is_string() {
+            true => Ok(Usage(answer)),
             false => Err(refused(&url, answer)),
         }
     }

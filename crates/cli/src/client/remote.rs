@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::trust;
-use crate::args::Target;
+use crate::args::{Server, Target};
 use crate::exit::Failure;
 use crate::https;
 
@@ -29,7 +29,7 @@ const HINT: &str =
 
 /// The list of tools: `{"tools":[...]}`.
 pub(super) async fn tools(target: &Target) -> Result<Value, Failure> {
-    let tools = client(target)?.tools().await.map_err(failed)?;
+    let tools = client(&target.server)?.tools().await.map_err(failed)?;
     let tools: Vec<Value> = tools.iter().map(|tool| tool.json().clone()).collect();
     Ok(json!({ "tools": tools }))
 }
@@ -45,7 +45,7 @@ pub(super) async fn call(
     if let Some(ms) = timeout_ms {
         call = call.timeout(Duration::from_millis(ms));
     }
-    match client(target)?.call(&call).await {
+    match client(&target.server)?.call(&call).await {
         Ok(answer) => Ok(answer.json().clone()),
         Err(Error::Failed(failure)) => Ok(failure.json().clone()),
         Err(error) => Err(failed(error)),
@@ -75,8 +75,21 @@ pub(super) async fn batch(target: &Target, body: &str) -> Result<Value, Failure>
     if let Some(tenant) = &wanted.tenant {
         batch = batch.tenant(&**tenant);
     }
-    let answer = client(target)?.batch(&batch).await.map_err(failed)?;
+    let answer = client(&target.server)?.batch(&batch).await.map_err(failed)?;
     Ok(answer.json().clone())
+}
+
+/// What is used of rates and quotas, as REST says it.
+pub(super) async fn usage(server: &Server) -> Result<Value, Failure> {
+    let told = client(server)?.usage().await;
+    // There is nothing here that a configuration without a server could say instead.
+    let told = told.map_err(|error| match error {
+        Error::Unreachable(message) => Failure::Other(format!(
+            "{message}. Start a server with `ferromcp serve`, or name another with --url"
+        )),
+        error => failed(error),
+    })?;
+    Ok(told.json().clone())
 }
 
 /// The arguments travel as they were written.
@@ -89,17 +102,17 @@ fn made(tool: &str, arguments: Option<&str>) -> Result<Call, Failure> {
     Call::new(tool, &raw).map_err(failed)
 }
 
-fn client(target: &Target) -> Result<Client, Failure> {
-    let mut builder = Client::builder(&target.url).connect_timeout(CONNECT);
-    if let Some(key) = &target.tenant_key {
+fn client(server: &Server) -> Result<Client, Failure> {
+    let mut builder = Client::builder(&server.url).connect_timeout(CONNECT);
+    if let Some(key) = &server.tenant_key {
         builder = builder.key(key);
     }
     let secure = ["https:", "grpcs:"]
         .iter()
-        .any(|scheme| target.url.starts_with(scheme));
+        .any(|scheme| server.url.starts_with(scheme));
     // Files are read where they are needed, and where they were named.
-    if secure || target.ca.is_some() || target.cert.is_some() {
-        builder = builder.tls(trust::settings(target)?);
+    if secure || server.ca.is_some() || server.cert.is_some() {
+        builder = builder.tls(trust::settings(server)?);
     }
     builder.build().map_err(|e| Failure::Usage(format!("--url {e}")))
 }

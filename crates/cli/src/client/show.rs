@@ -145,7 +145,7 @@ pub(super) fn failure(answer: &Value) -> String {
 }
 
 /// Without control characters: what a tool answers must not drive the terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| {
             if c.is_control() && !matches!(c, '\n' | '\t') {

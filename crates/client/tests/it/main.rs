@@ -13,10 +13,11 @@ use ferromcp_adapter_grpc::GrpcSettings;
 use ferromcp_adapter_http::{Doors, HttpSettings, Listener, Threads};
 use ferromcp_client::{Batch, Call, Client, Error, Event, Failure};
 use ferromcp_core::{
-    CallContext, CallError, ErrorCode, Gateway, Identity, Listing, LogMessage, Offers, Payload, Policy,
-    Progress, Reply, Source, SourceFuture, Spec,
+    Access, AccessSettings, CallContext, CallError, ErrorCode, Gateway, Identity, Listing, LogMessage,
+    Offers, Payload, Policy, Progress, Reply, Source, SourceFuture, Spec,
 };
 use ferromcp_endpoint::{Endpoint, EndpointSettings};
+use ferromcp_limits::{LimitSettings, Quota, Quotas, Rate, TenantSettings};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -68,6 +69,10 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
+        Self::with(LimitSettings::default()).await
+    }
+
+    async fn with(limits: LimitSettings) -> Self {
         let mut listing = Listing::new("script", Arc::new(Script));
         listing.offers = Offers {
             tools: true,
@@ -82,7 +87,12 @@ impl Server {
             let tool = json!({ "name": name, "inputSchema": schema });
             listing.tools.push(Spec::new(name, tool.to_string()));
         }
-        let gateway = Arc::new(Gateway::new(Identity::default(), Policy::default(), ()));
+        let access = Access::new(AccessSettings {
+            limits,
+            ..AccessSettings::default()
+        });
+        let gateway = Gateway::new(Identity::default(), Policy::default(), ()).with_access(access);
+        let gateway = Arc::new(gateway);
         gateway.publish(listing);
         let endpoint = Arc::new(Endpoint::new(Arc::clone(&gateway), EndpointSettings::default()));
         let stop = CancellationToken::new();
@@ -240,6 +250,77 @@ async fn batches_are_the_same() {
     }
     // REST says the latency of each; both were taken out.
     assert_eq!(seen[0], seen[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_is_the_same_and_goes_with_calls() {
+    let server = Server::start().await;
+    for client in server.clients() {
+        let none = client.usage().await.unwrap();
+        assert_eq!(
+            (none.tenant(), none.rate(), none.client_rate()),
+            ("local", None, None)
+        );
+        assert_eq!(
+            (none.concurrent(), none.tool_calls(), none.bytes()),
+            (None, None, None)
+        );
+        assert_eq!(none.batch_size(), None);
+    }
+    let rate = Rate::parse("10/h").unwrap();
+    let quotas = Quotas {
+        tool_calls: Some(Quota::parse_calls("3/h").unwrap()),
+        bytes: Some(Quota::parse_bytes("10KiB/h").unwrap()),
+        concurrent: Some(4),
+        batch_size: Some(7),
+    };
+    let local = TenantSettings {
+        rate: Some(rate.with_burst(20).unwrap()),
+        quotas,
+    };
+    let server = Server::with(LimitSettings {
+        client: Some(rate),
+        max_clients: 1024,
+        tenants: [("local".to_owned(), local)].into(),
+        ..LimitSettings::default()
+    })
+    .await;
+    let [rest, grpc] = server.clients();
+    let hour = Duration::from_secs(3600);
+    for (used, client) in [&rest, &grpc, &rest].into_iter().enumerate() {
+        let used = used as u64;
+        for asked in [&rest, &grpc] {
+            let told = asked.usage().await.unwrap();
+            let calls = told.tool_calls().unwrap();
+            assert_eq!((calls.used, calls.remaining, calls.limit), (used, 3 - used, 3));
+            assert_eq!((calls.window, calls.resets_in > hour / 2), (hour, used > 0));
+            let rate = told.rate().unwrap();
+            assert_eq!((rate.used, rate.remaining, rate.limit), (used, 20 - used, 20));
+            assert_eq!((rate.calls, rate.window), (10, hour));
+            assert_eq!(told.client_rate().unwrap().used, used);
+            let concurrent = told.concurrent().unwrap();
+            assert_eq!(
+                (concurrent.now, concurrent.remaining, concurrent.limit),
+                (0, 4, 4)
+            );
+            assert_eq!(
+                (told.bytes().unwrap().used > 0, told.batch_size()),
+                (used > 0, Some(7))
+            );
+        }
+        client.call(&echo("hi")).await.unwrap();
+    }
+    let refused = rest.call(&echo("hi")).await.unwrap_err();
+    assert_eq!(failure(&refused).rule(), Some("quota.tool_calls"));
+    // The times go on between two questions.
+    let mut said = [rest.usage().await.unwrap(), grpc.usage().await.unwrap()].map(|told| told.json().clone());
+    for told in &mut said {
+        for limit in ["/rate", "/client_rate", "/quotas/tool_calls", "/quotas/bytes"] {
+            let left = told.pointer_mut(limit).unwrap()["resets_in_ms"].take();
+            assert!(left.as_u64().unwrap() > 0, "{limit}");
+        }
+    }
+    assert_eq!(said[0], said[1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
