@@ -4,7 +4,7 @@ import { failure, Http, isObject, read, type ClientOptions } from "./http.js";
 import { events } from "./sse.js";
 import type {
   BatchOptions, BatchRequest, BatchResponse, BatchResult, CallOptions, CallResult, ContentBlock, Health, RequestOptions,
-  StreamEvent, Tool, ToolPage,
+  StreamEvent, Tool, ToolPage, Usage,
 } from "./types.js";
 
 const REVISION = "2026-07-28";
@@ -88,6 +88,15 @@ export class FerroMcpClient {
       errorCount: answer["error_count"] as number,
       latencyMs: answer["latency_ms"] as number,
     };
+  }
+
+  /** What the caller's tenant may use, and has used at this moment. Asking counts against no rate and no quota. */
+  async usage(options: RequestOptions = {}): Promise<Usage> {
+    const usage = await this.#http.json({ method: "GET", path: "/v1/usage", idempotent: true }, options);
+    if (!isObject(usage) || typeof usage["tenant"] !== "string" || !isObject(usage["quotas"])) {
+      throw protocolError("the answer is no usage of a tenant; is this FerroMCP?");
+    }
+    return usage as unknown as Usage;
   }
 
   /** State of every part of the server. */

@@ -42,6 +42,67 @@ export interface Health {
   [name: string]: unknown;
 }
 
+/** A rate, and what is used of it. */
+export interface RateUsage {
+  /** Calls that may come at once (the burst). */
+  limit: number;
+  /** Those of them that are used now. */
+  used: number;
+  /** Calls that could come at once now. */
+  remaining: number;
+  /** Milliseconds until all of `limit` is there again, if nobody calls. */
+  resets_in_ms: number;
+  /** Calls that come back per `window_ms`. */
+  calls: number;
+  /** Milliseconds. */
+  window_ms: number;
+}
+
+/** A quota, and what is used of it. */
+export interface QuotaUsage {
+  /** Most in a window. */
+  limit: number;
+  /** Used in the window that ends now. May exceed the limit: results count once their size is known. */
+  used: number;
+  /** What is left; 0 if more is used than the limit. */
+  remaining: number;
+  /** Length of the window, in milliseconds. */
+  window_ms: number;
+  /** Milliseconds until all of it is free again, if nothing more is used. */
+  resets_in_ms: number;
+}
+
+/** How many calls run at the same time. */
+export interface ConcurrentUsage {
+  /** Most calls at the same time. */
+  limit: number;
+  /** Calls that run now. */
+  now: number;
+  /** Calls that could begin now. */
+  remaining: number;
+}
+
+/** What the caller's tenant may use, and has used at one moment, as `GET /v1/usage` answers it. */
+export interface Usage {
+  /** Id of the tenant; `local` for callers of a server without tenants. */
+  tenant: string;
+  /** The rate of all the tenant's clients together; null: none is set. */
+  rate: RateUsage | null;
+  /** The rate of this client alone; null: none is set. */
+  client_rate: RateUsage | null;
+  /** Null: not limited, and not counted. */
+  concurrent: ConcurrentUsage | null;
+  /** What is absent is not limited. */
+  quotas: {
+    /** Calls per window. */
+    tool_calls?: QuotaUsage;
+    /** Bytes of arguments and results per window. */
+    bytes?: QuotaUsage;
+    /** Most calls in one batch. */
+    batch_size?: { limit: number };
+  };
+}
+
 export interface RequestOptions {
   /** Gives the request up; the promise is rejected with the signal's reason. */
   signal?: AbortSignal;

@@ -1,5 +1,5 @@
 // Compiled, never run: what must and what must not type-check.
-import { Batch, FerroMcpClient, InvalidArgumentsError, ToolError, type ErrorCode, type Tool } from "../src/index.js";
+import { Batch, FerroMcpClient, InvalidArgumentsError, ToolError, type ErrorCode, type QuotaUsage, type RateUsage, type Tool } from "../src/index.js";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_: Same<A, B>): void => undefined;
@@ -31,6 +31,14 @@ export async function uses(error: unknown): Promise<void> {
   if (first?.success === false) void first.error.retryAfterMs;
   if (error instanceof InvalidArgumentsError) same<(typeof error.issues)[0]["pointer"], string>(true);
   if (error instanceof ToolError) same<typeof error.content, unknown[]>(true);
+  const usage = await client.usage({ signal: AbortSignal.timeout(5) });
+  same<typeof usage.tenant, string>(true);
+  same<typeof usage.client_rate, RateUsage | null>(true);
+  same<typeof usage.quotas.tool_calls, QuotaUsage | undefined>(true);
+  // @ts-expect-error it may not be limited
+  void usage.rate.remaining;
+  // @ts-expect-error nobody asks about another tenant
+  await client.usage({ tenantId: "a" });
   const code: ErrorCode = "rate_limited";
   void code;
 }
