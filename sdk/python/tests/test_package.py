@@ -85,6 +85,26 @@ def test_the_errors_are_those_of_the_typescript_sdk() -> None:
     assert ours == theirs
 
 
+def test_what_is_told_of_usage_is_named_as_in_the_typescript_sdk() -> None:
+    other = re.sub(r"/\*\*.*?\*/", "", (HERE.parent / "typescript/src/types.ts").read_text(), flags=re.DOTALL)
+    for ours in (ferromcp.Usage, ferromcp.RateUsage, ferromcp.QuotaUsage, ferromcp.ConcurrentUsage, ferromcp.Quotas):
+        name = ours.__name__
+        start = r"  quotas: \{" if ours is ferromcp.Quotas else rf"export interface {name} \{{"
+        body = re.search(start + r"\n(.*?)\n *\}", other, re.DOTALL)
+        assert body is not None, name
+        indent = 4 if ours is ferromcp.Quotas else 2
+        theirs = re.findall(rf"^ {{{indent}}}(\w+)\??:", body[1], re.MULTILINE)
+        assert [field for field in ours.__annotations__ if field != "raw"] == theirs, name
+
+
+def test_both_sdks_have_the_same_requests() -> None:
+    text = (HERE.parent / "typescript/src/client.ts").read_text()
+    theirs = re.findall(r"^  (?:async )?\*?(\w+)(?:<[^(]*>)?\(", text, re.MULTILINE)
+    snake = {re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), name) for name in theirs if name != "constructor"}
+    ours = {name for name in vars(ferromcp.AsyncClient) if not name.startswith("_") and name != "aclose"}
+    assert ours == snake
+
+
 def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
     assert len(examples) >= 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ferromcp import AsyncClient, CallResult, Client, FerroMcpError, Log, Progress, Tool
+from ferromcp import AsyncClient, CallResult, Client, FerroMcpError, Log, Progress, QuotaUsage, RateUsage, Tool, Usage
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -22,6 +22,10 @@ def sync(client: Client) -> None:
             assert_type(event, Log)
         else:
             event.output
+    assert_type(client.usage().client_rate, RateUsage | None)
+    assert_type(client.usage().quotas.tool_calls, QuotaUsage | None)
+    client.usage().rate.remaining  # type: ignore[union-attr]
+    client.usage(tenant_id="a")  # type: ignore[call-arg]
     client.call_tool("a", timeout_ms="1")  # type: ignore[arg-type]
     client.call_tool("a", unknown=1)  # type: ignore[call-arg]
     Client()  # type: ignore[call-arg]
@@ -29,6 +33,7 @@ def sync(client: Client) -> None:
 
 async def asynchronous(client: AsyncClient) -> None:
     assert_type(await client.call_tool("a"), CallResult)
+    assert_type(await client.usage(), Usage)
     async for tool in client.tools():
         assert_type(tool, Tool)
     async with client.call_tool_stream("a") as events:

@@ -12,15 +12,16 @@ from .retry import Retry
 from .sse import SseEvent, SseParser
 from .sync import Cancellation, Client, Stream
 from .types import (
-    BatchRequest, BatchResponse, BatchResult, CallResult, ContentBlock, Health, Log, Progress, Result, Source, StreamEvent, Tool,
-    ToolPage,
+    BatchRequest, BatchResponse, BatchResult, BatchSizeUsage, CallResult, ConcurrentUsage, ContentBlock, Health, Log, Progress,
+    Quotas, QuotaUsage, RateUsage, Result, Source, StreamEvent, Tool, ToolPage, Usage,
 )  # fmt: skip
 
 __all__ = [
-    "AsyncClient", "AsyncStream", "Batch", "BatchHandle", "BatchRequest", "BatchResponse", "BatchResult", "CallResult",
-    "Cancellation", "CancelledError", "Client", "ConnectionError", "ContentBlock", "FerroMcpError", "Health", "InternalError",
-    "InvalidArgumentsError", "InvalidRequestError", "Issue", "Log", "PayloadTooLargeError", "PermissionDeniedError", "Progress",
-    "ProtocolError", "QuotaExceededError", "RateLimitedError", "Result", "Retry", "Source", "SseEvent", "SseParser", "Stream",
-    "StreamEvent", "TimeoutError", "Tool", "ToolError", "ToolNotFoundError", "ToolPage", "UnauthenticatedError",
-    "UnavailableError", "UpstreamError", "__version__", "reference",
+    "AsyncClient", "AsyncStream", "Batch", "BatchHandle", "BatchRequest", "BatchResponse", "BatchResult", "BatchSizeUsage",
+    "CallResult", "Cancellation", "CancelledError", "Client", "ConcurrentUsage", "ConnectionError", "ContentBlock",
+    "FerroMcpError", "Health", "InternalError", "InvalidArgumentsError", "InvalidRequestError", "Issue", "Log",
+    "PayloadTooLargeError", "PermissionDeniedError", "Progress", "ProtocolError", "QuotaExceededError", "QuotaUsage", "Quotas",
+    "RateLimitedError", "RateUsage", "Result", "Retry", "Source", "SseEvent", "SseParser", "Stream", "StreamEvent",
+    "TimeoutError", "Tool", "ToolError", "ToolNotFoundError", "ToolPage", "UnauthenticatedError", "UnavailableError",
+    "UpstreamError", "Usage", "__version__", "reference",
 ]  # fmt: skip

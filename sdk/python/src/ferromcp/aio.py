@@ -17,7 +17,7 @@ from .batch import Batch
 from .errors import FerroMcpError, TimeoutError, connection_error, protocol_error
 from .retry import Retry, delay_after
 from .sse import SseParser
-from .types import BatchRequest, BatchResult, CallResult, Health, Result, StreamEvent, Tool, ToolPage
+from .types import BatchRequest, BatchResult, CallResult, Health, Result, StreamEvent, Tool, ToolPage, Usage
 
 T = TypeVar("T")
 
@@ -199,6 +199,10 @@ class AsyncClient:
         """
         ask = wire.ask_batch(requests, parallel, max_parallel, stop_on_error, deadline_ms, tenant_id, idempotent)
         return wire.read_batch(await self._json(ask, timeout_ms))
+
+    async def usage(self, *, timeout_ms: float | None = None) -> Usage:
+        """What the caller's tenant may use, and has used at this moment. Asking counts against no rate and no quota."""
+        return wire.read_usage(await self._json(wire.ASK_USAGE, timeout_ms))
 
     async def health(self, *, timeout_ms: float | None = None) -> Health:
         """State of every part of the server."""

@@ -17,7 +17,7 @@ from .aio import AsyncClient, AsyncStream
 from .batch import Batch
 from .errors import CancelledError
 from .retry import Retry
-from .types import BatchRequest, BatchResult, CallResult, Health, StreamEvent, Tool, ToolPage
+from .types import BatchRequest, BatchResult, CallResult, Health, StreamEvent, Tool, ToolPage, Usage
 
 T = TypeVar("T")
 
@@ -265,6 +265,10 @@ class Client:
             timeout_ms=timeout_ms,
         )
         return self._run(work, cancel)
+
+    def usage(self, *, timeout_ms: float | None = None, cancel: Cancellation | None = None) -> Usage:
+        """What the caller's tenant may use, and has used at this moment. Asking counts against no rate and no quota."""
+        return self._run(self._client.usage(timeout_ms=timeout_ms), cancel)
 
     def health(self, *, timeout_ms: float | None = None, cancel: Cancellation | None = None) -> Health:
         """State of every part of the server."""

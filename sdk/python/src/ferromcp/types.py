@@ -69,6 +69,84 @@ class Health:
 
 
 @dataclass(frozen=True)
+class RateUsage:
+    """A rate, and what is used of it."""
+
+    limit: int
+    """Calls that may come at once (the burst)."""
+    used: int
+    """Those of them that are used now."""
+    remaining: int
+    """Calls that could come at once now."""
+    resets_in_ms: int
+    """Until all of `limit` is there again, if nobody calls."""
+    calls: int
+    """Calls that come back per `window_ms`."""
+    window_ms: int
+
+
+@dataclass(frozen=True)
+class QuotaUsage:
+    """A quota, and what is used of it."""
+
+    limit: int
+    """Most in a window."""
+    used: int
+    """Used in the window that ends now. May exceed the limit: results count once their size is known."""
+    remaining: int
+    """What is left; 0 if more is used than the limit."""
+    window_ms: int
+    """Length of the window."""
+    resets_in_ms: int
+    """Until all of it is free again, if nothing more is used."""
+
+
+@dataclass(frozen=True)
+class ConcurrentUsage:
+    """How many calls run at the same time."""
+
+    limit: int
+    """Most calls at the same time."""
+    now: int
+    """Calls that run now."""
+    remaining: int
+    """Calls that could begin now."""
+
+
+@dataclass(frozen=True)
+class BatchSizeUsage:
+    limit: int
+    """Most calls in one batch."""
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """What is None is not limited."""
+
+    tool_calls: QuotaUsage | None = None
+    """Calls per window."""
+    bytes: QuotaUsage | None = None
+    """Bytes of arguments and results per window."""
+    batch_size: BatchSizeUsage | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the caller's tenant may use, and has used at one moment. What is None is not limited."""
+
+    tenant: str
+    """Its id; `local` for callers of a server without tenants."""
+    rate: RateUsage | None
+    """The rate of all the tenant's clients together."""
+    client_rate: RateUsage | None
+    """The rate of this client alone."""
+    concurrent: ConcurrentUsage | None
+    quotas: Quotas
+    raw: dict[str, Any]
+    """The answer as it came, with what later servers say too."""
+
+
+@dataclass(frozen=True)
 class BatchRequest:
     tool: str
     arguments: Any = None

@@ -9,15 +9,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from ._version import __version__
 from .batch import Batch
 from .errors import CLASSES, FerroMcpError, ProtocolError, ToolError, protocol_error
 from .types import (
-    BatchRequest, BatchResponse, BatchResult, CallResult, Health, Log, Progress, Result, Source, StreamEvent, Tool, ToolPage,
+    BatchRequest, BatchResponse, BatchResult, BatchSizeUsage, CallResult, ConcurrentUsage, Health, Log, Progress, Quotas,
+    QuotaUsage, RateUsage, Result, Source, StreamEvent, Tool, ToolPage, Usage,
 )  # fmt: skip
+
+T = TypeVar("T")
 
 REVISION = "2026-07-28"
 _META = "io.modelcontextprotocol/"
@@ -93,6 +96,7 @@ def ask_batch(
 
 
 ASK_HEALTH = Ask("GET", "/health", idempotent=True)
+ASK_USAGE = Ask("GET", "/v1/usage", idempotent=True)
 
 
 def _header_value(text: str) -> str:
@@ -276,6 +280,32 @@ def _source(value: Any) -> Source:
         source.number("prompts"),
         source.optional("reason", str),
     )
+
+
+def read_usage(answer: Any) -> Usage:
+    usage = _Object(answer, "the usage of the tenant")
+    quotas = _Object(usage.get("quotas", dict), "the usage of the tenant")
+    return Usage(
+        usage.get("tenant", str),
+        _used(usage, "rate", RateUsage),
+        _used(usage, "client_rate", RateUsage),
+        _used(usage, "concurrent", ConcurrentUsage),
+        Quotas(
+            _used(quotas, "tool_calls", QuotaUsage),
+            _used(quotas, "bytes", QuotaUsage),
+            _used(quotas, "batch_size", BatchSizeUsage),
+        ),
+        usage.value,
+    )
+
+
+def _used(of: _Object, name: str, kind: type[T]) -> T | None:
+    """A limit whose fields are all numbers; None: not limited."""
+    value = of.value.get(name)
+    if value is None:
+        return None
+    limit = _Object(value, f"`{name}` of the usage")
+    return kind(**{one: limit.get(one, int) for one in kind.__annotations__})
 
 
 def read_event(data: str) -> StreamEvent | None:
