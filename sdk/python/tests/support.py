@@ -10,9 +10,12 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,12 +83,14 @@ Fault = Callable[[socket.socket, Request], None]
 class Proxy:
     """Passes requests on to the server, one a connection, after the faults that are queued in `faults`."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, at: int = 0) -> None:
         host, _, port = target.removeprefix("http://").partition(":")
         self.target = (host, int(port))
         self.faults: deque[Fault] = deque()
+        self.early: deque[Callable[[socket.socket], None]] = deque()
+        """Faults of connections whose request is not read."""
         self.seen: list[Request] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", at))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept)
@@ -112,6 +117,9 @@ class Proxy:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
+            if self.early:
+                self.early.popleft()(connection)
+                return
             request = _read_request(connection)
             if request is None:
                 return
@@ -121,11 +129,20 @@ class Proxy:
             else:
                 self._pass_on(connection, request)
 
-    def _pass_on(self, connection: socket.socket, request: Request) -> None:
+    def carried_out(self, request: Request) -> bytes:
+        """The server's whole answer, which the client has not had."""
+        with self._sent(request) as onward:
+            return read_whole(onward)
+
+    def _sent(self, request: Request) -> socket.socket:
         kept = [line for line in request.head.split(b"\r\n") if not line.lower().startswith((b"host:", b"connection:"))]
         kept[1:1] = [b"host: %s:%d" % (self.target[0].encode(), self.target[1]), b"connection: close"]
-        with socket.create_connection(self.target) as onward:
-            onward.sendall(b"\r\n".join(kept) + b"\r\n\r\n" + request.body)
+        onward = socket.create_connection(self.target)
+        onward.sendall(b"\r\n".join(kept) + b"\r\n\r\n" + request.body)
+        return onward
+
+    def _pass_on(self, connection: socket.socket, request: Request) -> None:
+        with self._sent(request) as onward:
             while True:
                 ready, _, _ = select.select([onward, connection], [], [])
                 if connection in ready:
@@ -164,6 +181,19 @@ def answer(status: int, body: Any, **headers: str) -> Fault:
 
 def refuse(status: int, error: dict[str, Any], **headers: str) -> Fault:
     return answer(status, {"success": False, "error": {"message": "injected", **error}}, **headers)
+
+
+def reset(connection: socket.socket) -> None:
+    """Ends a connection as a machine does that knows nothing of it."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def read_whole(connection: socket.socket) -> bytes:
+    data = b""
+    while more := connection.recv(65536):
+        data += more
+    return data
 
 
 def hang_up(connection: socket.socket, request: Request) -> None:
@@ -206,6 +236,60 @@ class Silence:
         except OSError:
             pass
         self.closed.set()
+
+
+class Tool:
+    """A server behind FerroMCP. Each call of its tools is known here before its tool goes on."""
+
+    def __init__(self) -> None:
+        self._heard: list[str] = []
+        self._changed = threading.Condition()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(LIMIT)
+            arguments = [str(Path(__file__).with_name("counting_tool.py")), str(listener.getsockname()[1])]
+            spec = {"command": sys.executable, "args": arguments, "era": "legacy"}
+            self.server = Server(json.dumps({"servers": {"t": spec}}))
+            self._connection, _ = listener.accept()
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+        self.wait("listed")
+
+    def listed(self) -> None:
+        """Until its tools are listed: it has told of them, and FerroMCP may not have read it yet."""
+        client = Driven(self.server.url)
+        deadline = time.monotonic() + LIMIT
+        while not any(tool.name == "t__note" for tool in client.tools()):
+            assert time.monotonic() < deadline
+        client.close()
+
+    def stop(self) -> None:
+        self.server.stop()
+        self._reading.join(LIMIT)
+        assert not self._reading.is_alive(), "the tool did not end"
+        self._connection.close()
+
+    def ran(self) -> int:
+        """How many calls its tools have begun since the last time."""
+        with self._changed:
+            count = self._heard.count("began")
+            self._heard.clear()
+            return count
+
+    def wait(self, what: str) -> None:
+        """Until it says so."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: what in self._heard, LIMIT), f"the tool has not {what}: {self._heard}"
+
+    def _read(self) -> None:
+        with self._connection.makefile("rb") as said:
+            for line in said:
+                with self._changed:
+                    self._heard.append(line.decode().strip())
+                    self._changed.notify_all()
+                try:
+                    self._connection.sendall(b"+")
+                except OSError:
+                    return
 
 
 class Driven:

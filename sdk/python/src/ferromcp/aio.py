@@ -14,7 +14,7 @@ import httpx
 from . import wire
 from ._version import __version__
 from .batch import Batch
-from .errors import FerroMcpError, TimeoutError, connection_error, protocol_error
+from .errors import FerroMcpError, TimeoutError, cancelled, connection_error, protocol_error
 from .retry import Retry, delay_after
 from .sse import SseParser
 from .types import BatchRequest, BatchResult, CallResult, Health, Result, StreamEvent, Tool, ToolPage, Usage
@@ -50,25 +50,58 @@ class _Limit:
         self.timeout_ms = timeout_ms
         self._end = None if timeout_ms is None else asyncio.get_running_loop().time() + timeout_ms / 1000
 
-    async def within(self, work: Awaitable[T]) -> T:
-        if self._end is None:
-            return await work
-        left = self._end - asyncio.get_running_loop().time()
+    def left(self) -> float | None:
+        """In seconds; None: for ever."""
+        return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())
+
+
+class _Running:
+    """The requests of a client, which end when it closes."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._stops: set[asyncio.Future[None]] = set()
+
+    def close(self) -> None:
+        self.closed = True
+        for stop in self._stops:
+            if not stop.done():
+                stop.set_result(None)
+
+    async def within(self, work: Callable[[], Awaitable[T]], limit: _Limit) -> T:
+        """What comes of the work, if it comes before the time limit and before the client closes."""
+        if self.closed:
+            raise RuntimeError("the client is closed")
+        task = asyncio.ensure_future(work())
+        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        first: set[asyncio.Future[Any]] = {task, stop}
+        self._stops.add(stop)
         try:
-            return await asyncio.wait_for(work, max(0.0, left))
-        except asyncio.TimeoutError as error:
-            # Since Python 3.11 this is the built-in class, which the errors of the work can be too.
-            if isinstance(error, FerroMcpError):
-                raise
-            message = f"no answer within {self.timeout_ms:g} ms"
-            raise TimeoutError(message, code="timeout", details={"may_have_run": True}) from None
+            await asyncio.wait(first, timeout=limit.left(), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            self._stops.discard(stop)
+            if not task.done():
+                # Its connection is closed before anybody hears of its end.
+                task.cancel()
+                await asyncio.wait({task})
+            if not task.cancelled():
+                # Whoever gave it up does not want it, and asyncio complains of what nobody looked at.
+                task.exception()
+        if stop.done():
+            raise cancelled("the client was closed")
+        raise TimeoutError(f"no answer within {limit.timeout_ms:g} ms", code="timeout", details={"may_have_run": True})
 
 
 class AsyncStream:
     """What a call says on its way; the last event is the result. Leaving `async with` cancels the call."""
 
-    def __init__(self, events: Callable[[], AsyncIterator[StreamEvent]], timeout_ms: float | None) -> None:
+    def __init__(
+        self, events: Callable[[], AsyncIterator[StreamEvent]], requests: _Running, timeout_ms: float | None
+    ) -> None:
         self._events = events
+        self._requests = requests
         self._timeout_ms = timeout_ms
         self._limit: _Limit | None = None
         self._running: Any = None
@@ -83,7 +116,10 @@ class AsyncStream:
         if self._limit is None:
             self._limit = _Limit(self._timeout_ms)
             self._running = self._events()
-        return await self._limit.within(self._running.__anext__())
+        elif self._requests.closed:
+            await self.aclose()
+            raise cancelled("the client was closed")
+        return await self._requests.within(self._running.__anext__, self._limit)
 
     async def aclose(self) -> None:
         self._closed = True
@@ -122,11 +158,14 @@ class AsyncClient:
             raise ValueError("timeout_ms: a number above 0")
         self._timeout_ms = timeout_ms
         self._retry = retry
+        self._requests = _Running()
         self._own = http is None
         # The time limit is on the whole; those of httpx are on single reads.
         self._http = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS)) if http is None else http
 
     async def aclose(self) -> None:
+        """Requests that still run end with `CancelledError`; later ones are refused with a `RuntimeError`."""
+        self._requests.close()
         if self._own:
             await self._http.aclose()
 
@@ -178,7 +217,8 @@ class AsyncClient:
         """Calls a tool over MCP and gives what it says on the way; the last event is the result. Sent once, without
         retries. Use it in `async with` if you may leave the loop early: that cancels the call."""
         ask = wire.ask_stream(tool, arguments)
-        return AsyncStream(lambda: self._stream(ask), timeout_ms if timeout_ms is not None else self._timeout_ms)
+        limit_ms = timeout_ms if timeout_ms is not None else self._timeout_ms
+        return AsyncStream(lambda: self._stream(ask), self._requests, limit_ms)
 
     async def batch_call(
         self,
@@ -210,7 +250,7 @@ class AsyncClient:
 
     async def _json(self, ask: wire.Ask, timeout_ms: float | None) -> dict[str, Any]:
         limit = _Limit(timeout_ms if timeout_ms is not None else self._timeout_ms)
-        return await limit.within(self._attempts(ask))
+        return await self._requests.within(lambda: self._attempts(ask), limit)
 
     async def _attempts(self, ask: wire.Ask) -> dict[str, Any]:
         attempt = 1
@@ -237,7 +277,7 @@ class AsyncClient:
         if inspect.isawaitable(key):
             key = await key
         if key is not None:
-            headers["authorization"] = f"Bearer {key}"
+            headers["authorization"] = wire.bearer(key)
         if ask.body is not None:
             headers["content-type"] = "application/json"
         request = self._http.build_request(ask.method, self._base + ask.path, headers=headers, content=ask.body)
@@ -283,8 +323,12 @@ async def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def _read(response: httpx.Response) -> dict[str, Any]:
+    body = bytearray()
     try:
-        body = await response.aread()
+        async for data in response.aiter_bytes():
+            body += data
+            if len(body) > wire.LARGEST:
+                raise protocol_error(f"the answer is larger than {wire.LARGEST} bytes", status=response.status_code)
     except httpx.RequestError as error:
         raise connection_error(f"the answer broke off: {error or type(error).__name__}") from error
-    return wire.read_answer(response.status_code, response.headers.get("retry-after"), body)
+    return wire.read_answer(response.status_code, response.headers.get("retry-after"), bytes(body))

@@ -167,6 +167,10 @@ CLASSES: Mapping[str, type[FerroMcpError]] = {
 }
 
 
+def cancelled(message: str) -> CancelledError:
+    return CancelledError(message, code="cancelled", details={"may_have_run": True})
+
+
 def connection_error(message: str, *, may_have_run: bool = True) -> ConnectionError:
     return ConnectionError(message, code="connection", details={"may_have_run": may_have_run})
 

@@ -15,7 +15,7 @@ import httpx
 
 from .aio import AsyncClient, AsyncStream
 from .batch import Batch
-from .errors import CancelledError
+from .errors import cancelled
 from .retry import Retry
 from .types import BatchRequest, BatchResult, CallResult, Health, StreamEvent, Tool, ToolPage, Usage
 
@@ -59,8 +59,8 @@ class Cancellation:
                 self._watchers.pop(token, None)
 
 
-def _cancelled() -> CancelledError:
-    return CancelledError("the caller cancelled the request", code="cancelled", details={"may_have_run": True})
+class _Closed(RuntimeError):
+    """The client is closed."""
 
 
 class _Loop:
@@ -78,7 +78,7 @@ class _Loop:
         with self._closing:
             if self._closed:
                 work.close()
-                raise RuntimeError("the client is closed")
+                raise _Closed("the client is closed")
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             if cancel is None:
@@ -86,7 +86,7 @@ class _Loop:
             with cancel._watch(future.cancel):
                 return future.result()
         except concurrent.futures.CancelledError:
-            raise _cancelled() from None
+            raise cancelled("the caller cancelled the request") from None
         except BaseException:
             # Ctrl-C here ends the request there.
             future.cancel()
@@ -110,6 +110,7 @@ def _forever(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
@@ -132,18 +133,29 @@ class Stream:
         self._loop = loop
         self._stream = stream
         self._cancel = cancel
+        self._begun = False
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> StreamEvent:
-        event = self._loop.run(_next(self._stream), self._cancel)
+        try:
+            event = self._loop.run(_next(self._stream), self._cancel)
+        except _Closed:
+            if not self._begun:
+                raise
+            raise cancelled("the client was closed") from None
+        self._begun = True
         if event is None:
             raise StopIteration
         return event
 
     def close(self) -> None:
-        self._loop.run(self._stream.aclose(), None)
+        try:
+            self._loop.run(self._stream.aclose(), None)
+        except _Closed:
+            # With its client, all of it has ended.
+            return
 
     def __enter__(self) -> Stream:
         return self
@@ -280,7 +292,7 @@ class Client:
             raise RuntimeError("the client was made before the fork of this process; make a new one")
         if cancel is not None and cancel.cancelled:
             work.close()
-            raise _cancelled()
+            raise cancelled("the caller cancelled the request")
         return self._loop.run(work, cancel)
 
 

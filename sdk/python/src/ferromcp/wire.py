@@ -25,6 +25,9 @@ T = TypeVar("T")
 REVISION = "2026-07-28"
 _META = "io.modelcontextprotocol/"
 
+LARGEST = 256 * 1024 * 1024
+"""Largest answer, in bytes, unpacked; a server that never ends one must not fill the memory."""
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -93,6 +96,13 @@ def ask_batch(
         ),
     }
     return Ask("POST", "/v1/tools/batch", _json(body), idempotent=idempotent)
+
+
+def bearer(key: str) -> str:
+    """The value of `authorization`. What no header can have is not shown: errors are logged."""
+    if not re.fullmatch("[!-~]+", key):
+        raise ValueError("api_key: visible ASCII characters only")
+    return f"Bearer {key}"
 
 
 ASK_HEALTH = Ask("GET", "/health", idempotent=True)
