@@ -1,4 +1,4 @@
-import { connectionError, protocolError, TimeoutError, toError, type Origin, type WireError } from "./errors.js";
+import { connectionError, FerroMcpError, protocolError, TimeoutError, toError, type Origin, type WireError } from "./errors.js";
 import { delayAfter, retryOf, sleep, type Retry, type RetryOptions } from "./retry.js";
 import type { RequestOptions } from "./types.js";
 
@@ -107,7 +107,7 @@ export class Http {
     signal.throwIfAborted();
     const headers: Record<string, string> = { accept: "application/json", ...ask.headers };
     const key = typeof this.#key === "function" ? await this.#key() : this.#key;
-    if (key !== undefined) headers["authorization"] = `Bearer ${key}`;
+    if (key !== undefined) headers["authorization"] = bearer(key);
     const init: RequestInit = { method: ask.method, headers, signal, redirect: "error" };
     if (ask.body !== undefined) {
       headers["content-type"] = "application/json";
@@ -131,9 +131,10 @@ export class Http {
 export async function read(response: Response, signal?: AbortSignal): Promise<unknown> {
   let text: string;
   try {
-    text = await response.text();
+    text = await textOf(response);
   } catch (error) {
     signal?.throwIfAborted();
+    if (error instanceof FerroMcpError) throw error;
     throw connectionError(`the answer broke off: ${reason(error)}`, error);
   }
   const origin = originOf(response);
@@ -146,6 +147,33 @@ export async function read(response: Response, signal?: AbortSignal): Promise<un
   if (isObject(value) && value["success"] === false) throw failure(value, origin);
   if (!response.ok && !isObject(value)) throw protocolError(`status ${response.status}: ${text.slice(0, 200)}`, origin);
   return value;
+}
+
+/** Largest answer, in bytes, unpacked: a server that never ends one must not fill the memory. */
+const LARGEST = 256 * 1024 * 1024;
+
+async function textOf(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  const decoder = new TextDecoder();
+  const parts: string[] = [];
+  for (let size = 0; reader !== undefined; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    size += value.byteLength;
+    if (size > LARGEST) {
+      reader.cancel().catch(() => undefined);
+      throw protocolError(`the answer is larger than ${LARGEST} bytes`, originOf(response));
+    }
+    parts.push(decoder.decode(value, { stream: true }));
+  }
+  parts.push(decoder.decode());
+  return parts.join("");
+}
+
+/** The value of `authorization`. What no header can have is not shown: errors are logged. */
+function bearer(key: string): string {
+  if (!/^[!-~]+$/.test(key)) throw new TypeError("apiKey: visible ASCII characters only");
+  return `Bearer ${key}`;
 }
 
 /** The error of `{"success": false, ...}`. */

@@ -92,6 +92,12 @@ test("the provider is asked before every attempt", async () => {
   await echo(through({ apiKey: () => `key-${(asked += 1)}` })).catch(() => undefined);
   assert.deepEqual(between.seen.map((request) => request.headers.authorization), ["Bearer key-1", "Bearer key-2"]);
 });
+for (const apiKey of ["", "a b", "secret\r\nx-evil: 1", "sécret", "secret\0"]) {
+  test(`the key ${JSON.stringify(apiKey)} is not sent and not told`, async () => {
+    await assert.rejects(echo(through({ apiKey })), (error) => error instanceof TypeError && !error.message.includes("cret"));
+    assert.equal(between.seen.length, 0);
+  });
+}
 test("an error of the provider is the caller's", () => assert.rejects(
   echo(through({ apiKey: () => { throw new RangeError("no key") } })), RangeError));
 

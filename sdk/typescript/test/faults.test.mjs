@@ -96,6 +96,19 @@ test("a huge answer is read", async () => {
   assert.equal((await call()).output.length, text.length);
 });
 
+test("an answer without end is given up, with its connection", async () => {
+  const part = Buffer.alloc(1 << 20, " ");
+  const closed = new Promise((resolve) => between.faults.push(async (request, response) => {
+    request.resume();
+    response.on("close", resolve);
+    response.writeHead(200, { "content-type": "application/json" });
+    while (!response.destroyed) await new Promise((next) => { response.once("close", next); response.write(part, next) });
+  }));
+  await assert.rejects(call({ idempotent: true }), (error) => error instanceof sdk.ProtocolError && /larger than 268435456 bytes/.test(error.message));
+  await closed;
+  assert.equal(between.seen.length, 1);
+});
+
 const half = (type, body) => (request, response) => {
   request.resume();
   response.writeHead(200, { "content-type": type });
