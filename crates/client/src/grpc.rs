@@ -191,7 +191,7 @@ impl Grpc {
             .get_usage(self.request(GetUsageRequest {}, None))
             .await;
         let answer = answer.map_err(|status| self.failed(&status))?;
-        Ok(Usage::of_grpc(answer.into_inner()))
+        Ok(Usage::of_grpc(&answer.into_inner()))
     }
 
     pub(crate) async fn ready(&self) -> Result<bool, Error> {

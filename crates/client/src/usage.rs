@@ -106,11 +106,11 @@ impl Usage {
         &self.0
     }
 
-    pub(crate) fn of_grpc(told: GetUsageResponse) -> Self {
+    pub(crate) fn of_grpc(told: &GetUsageResponse) -> Self {
         let mut quotas = Map::new();
-        for (name, used) in [("tool_calls", told.tool_calls), ("bytes", told.bytes)] {
+        for (name, used) in [("tool_calls", &told.tool_calls), ("bytes", &told.bytes)] {
             if let Some(used) = used {
-                quotas.insert(name.to_owned(), quota_json(&used));
+                quotas.insert(name.to_owned(), quota_json(used));
             }
         }
         if let Some(limit) = told.batch_size {

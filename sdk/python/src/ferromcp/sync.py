@@ -139,6 +139,10 @@ class Stream:
         return self
 
     def __next__(self) -> StreamEvent:
+        if self._cancel is not None and self._cancel.cancelled:
+            # Not to be begun first and cancelled then: that could send it.
+            self.close()
+            raise cancelled("the caller cancelled the request")
         try:
             event = self._loop.run(_next(self._stream), self._cancel)
         except _Closed:
