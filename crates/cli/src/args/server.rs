@@ -31,17 +31,18 @@ pub(crate) struct Server {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Shows the tenant of the key, token or certificate, and how its limits stand at this moment: `rate` is of all its clients
-together, `client rate` of you alone, quotas are per window. Asking counts against none of them. Limits that all tenants
-share are not shown. What of them was refused is in the error of the call: its rule, and when to come again.
+Shows the tenant of the key, token or certificate, and how its limits stand at this moment.
+`rate` is of all its clients together, `client rate` of you alone; quotas are per window. Asking
+counts against none of them. Limits that all tenants share are not shown: a call that one of them
+refuses says so, with its rule and when to come again.
 
 Examples:
-  ferromcp usage                                            of the local server
-  ferromcp usage --url https://mcp.example.com --json | jq .quotas.tool_calls.remaining
+  ferromcp usage                                   of the local server
+  ferromcp usage --json | jq .quotas.tool_calls.remaining
   ferromcp usage --url grpc://127.0.0.1:50051
 
-On a terminal it is a table; piped, one JSON object as GET /v1/usage answers it. Exit code 1 if the server refused. What
-other tenants use, the admin API says: `ferromcp tenants usage TENANT`.")]
+On a terminal it is a table; piped, one JSON object as GET /v1/usage answers it. Exit code 1 if
+the server refused. For any tenant, with the key of the admin API: `ferromcp tenants usage TENANT`.")]
 pub(crate) struct Usage {
     #[command(flatten)]
     pub(crate) server: Server,
