@@ -3,7 +3,7 @@
 //! Owns: the servers under load (as programs), the load generator, and the measures. Must not know: any crate of
 //! the product; FerroMCP is a program here like the baselines, so that nothing is measured that a user does not get.
 //! Start reading at [`target`] (what is measured), then [`client`] (how), then the modes: [`throughput`],
-//! [`instructions`], [`idle`], [`isolation`], [`catalog`].
+//! [`instructions`], [`idle`], [`isolation`], [`catalog`], [`reloads`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 #![allow(clippy::print_stdout, reason = "the modes print tables for a terminal")]
 
@@ -15,6 +15,7 @@ pub mod grpc;
 pub mod idle;
 pub mod instructions;
 pub mod isolation;
+pub mod reloads;
 pub mod server;
 mod settings;
 pub mod target;

@@ -32,6 +32,8 @@ pub struct Start {
     pub tenants: usize,
     /// Ours only: the block `servers` of the configuration.
     pub servers: Option<Arc<Value>>,
+    /// Ours only: the whole configuration, in place of all that is said above of it.
+    pub config: Option<Arc<Value>>,
     /// What is behind the baselines that relay: a URL, or a command with its arguments.
     pub upstream: Vec<String>,
 }
@@ -147,9 +149,10 @@ impl Server {
         }
         words.extend(how.wrapper.iter().cloned());
         words.push(beside_us(program.file())?.to_string_lossy().into_owned());
-        let settings = match how.tenants {
-            0 => Settings::write(how.guards, how.servers.as_deref())?,
-            tenants => Some(Settings::many(tenants)?),
+        let settings = match (&how.config, how.tenants) {
+            (Some(config), _) => Some(Settings::put(config, Vec::new())?),
+            (None, 0) => Settings::write(how.guards, how.servers.as_deref())?,
+            (None, tenants) => Some(Settings::many(tenants)?),
         };
         let config = settings.as_ref().map(Settings::file);
         words.extend(program.arguments(address, how, config.as_deref()));
@@ -188,6 +191,15 @@ impl Server {
             address: self.address,
             key: keys.and_then(|keys| keys.get(1)).cloned(),
         }
+    }
+
+    /// Writes its configuration file anew.
+    ///
+    /// # Errors
+    /// It has none, or the file cannot be written.
+    pub(crate) fn rewrite(&self, config: &Value) -> Result<()> {
+        let settings = self.settings.as_ref().ok_or("the server has no configuration")?;
+        settings.rewrite(config)
     }
 
     /// CPU time of all its threads so far, user and system.

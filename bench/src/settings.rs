@@ -31,7 +31,7 @@ impl Settings {
                 "validation": { "patterns": { "action": "off" }, "schema": "off" },
             }),
             Guards::On => {
-                let (roomy, flooder) = (new_key("roomy")?, new_key("flooder")?);
+                let (roomy, flooder) = (new_key(&["roomy"])?, new_key(&["flooder"])?);
                 keys.extend([roomy.0, flooder.0]);
                 guarded(&roomy.1, &flooder.1)
             }
@@ -44,7 +44,7 @@ impl Settings {
 
     /// So many tenants; the key is of one in their middle.
     pub(crate) fn many(count: usize) -> Result<Self> {
-        let (key, hash) = new_key("measured")?;
+        let (key, hash) = new_key(&["measured"])?;
         let mut tenants = serde_json::Map::new();
         for number in 0..count {
             let hash = if number == count / 2 {
@@ -69,12 +69,16 @@ impl Settings {
         Self::put(&config, vec![key])
     }
 
-    fn put(config: &Value, keys: Vec<String>) -> Result<Self> {
+    pub(crate) fn put(config: &Value, keys: Vec<String>) -> Result<Self> {
         let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         let settings = Self { directory, keys };
-        std::fs::write(settings.file(), config.to_string())
-            .map_err(|error| format!("{}: {error}", settings.file().display()))?;
+        settings.rewrite(config)?;
         Ok(settings)
+    }
+
+    pub(crate) fn rewrite(&self, config: &Value) -> Result<()> {
+        std::fs::write(self.file(), config.to_string())
+            .map_err(|error| format!("{}: {error}", self.file().display()))
     }
 
     pub(crate) fn file(&self) -> PathBuf {
@@ -107,9 +111,11 @@ fn guarded(roomy: &str, flooder: &str) -> Value {
 }
 
 /// A key and its hash, from the program itself.
-fn new_key(tenant: &str) -> Result<(String, String)> {
+pub(crate) fn new_key(words: &[&str]) -> Result<(String, String)> {
     let output = Command::new(beside_us("ferromcp")?)
-        .args(["keys", "new", tenant, "--json"])
+        .args(["keys", "new"])
+        .args(words)
+        .arg("--json")
         .output()
         .map_err(|error| format!("ferromcp keys new: {error}"))?;
     let made: Value =

@@ -21,6 +21,7 @@ mod openapi;
 mod orphans;
 mod otlp;
 mod parity;
+mod readiness;
 mod readme;
 mod relayed;
 mod reload;

@@ -7,15 +7,16 @@
 
 use std::process::ExitCode;
 
-use ferromcp_bench::{Result, catalog, idle, instructions, isolation, target, tenants, throughput};
+use ferromcp_bench::{Result, catalog, idle, instructions, isolation, reloads, target, tenants, throughput};
 
 const HELP: &str = "\
-load [throughput|callgrind|idle|isolation|tenants|catalog|all] [OPTIONS]
+load [throughput|callgrind|idle|isolation|reloads|tenants|catalog|all] [OPTIONS]
 
   throughput   requests per second, latency, CPU per request, memory (the default)
   callgrind    instructions per request, by valgrind
   idle         start to first answer, idle memory, memory per idle session
   isolation    latency of one tenant, alone and while another one floods
+  reloads      latency at a constant rate, before and while the configuration changes
   tenants      start, memory and CPU per request with 10 to 10,000 tenants
   catalog      100 servers with 100 tools each: time to list them, memory
 
@@ -27,6 +28,7 @@ load [throughput|callgrind|idle|isolation|tenants|catalog|all] [OPTIONS]
   --seconds S          length of a turn (default 3)
   --connections N      keep-alive connections in throughput (default 32)
   --requests N         requests in the shorter callgrind run (default 2000)
+  --reloads N          reloads in a round, at each of two paces (default 60)
   --sessions N         idle sessions to open (default 1000)
 
 Needs Linux with taskset; callgrind mode needs valgrind. The servers must lie beside this program.";
@@ -37,6 +39,7 @@ struct Arguments {
     throughput: throughput::Options,
     requests: u64,
     sessions: usize,
+    reloads: usize,
 }
 
 fn main() -> ExitCode {
@@ -70,12 +73,13 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
         },
         requests: 2000,
         sessions: 1000,
+        reloads: 60,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
-            "throughput" | "callgrind" | "idle" | "isolation" | "tenants" | "catalog" | "all" => {
+            "throughput" | "callgrind" | "idle" | "isolation" | "reloads" | "tenants" | "catalog" | "all" => {
                 arguments.mode = word;
             }
             "--only" => arguments.only.push(value()?),
@@ -83,12 +87,18 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>> {
             "--seconds" => arguments.throughput.seconds = number(&value()?)?,
             "--connections" => arguments.throughput.connections = number(&value()?)?,
             "--requests" => arguments.requests = number(&value()?)?,
+            "--reloads" => arguments.reloads = number(&value()?)?,
             "--sessions" => arguments.sessions = number(&value()?)?,
             other => return Err(format!("`{other}` is no option")),
         }
     }
     let options = &arguments.throughput;
-    if options.rounds == 0 || options.connections == 0 || options.seconds <= 0.0 || arguments.requests == 0 {
+    if options.rounds == 0
+        || options.connections == 0
+        || options.seconds <= 0.0
+        || arguments.requests == 0
+        || arguments.reloads == 0
+    {
         return Err("a count of zero measures nothing".to_owned());
     }
     Ok(Some(arguments))
@@ -121,6 +131,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         if wants("isolation") {
             isolation::run(&arguments.throughput).await?;
+        }
+        if wants("reloads") {
+            reloads::run(&arguments.throughput, arguments.reloads).await?;
         }
         if wants("throughput") {
             throughput::run(&targets, &arguments.throughput).await?;

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferromcp_core::Event;
 use ferromcp_endpoint::{Endpoint, Gate};
 use ferromcp_tls::ServerTls;
 use hyper::server::conn::http2;
@@ -75,7 +74,7 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
     let mut told = false;
     let endpoint = Arc::clone(&doors.endpoint);
     let mut gate = endpoint.gates().follow();
-    doors.services.serving(true).await;
+    doors.services.serving(doors.endpoint.gateway().is_ready()).await;
     loop {
         let now = gate.now();
         if now == Gate::Left && tasks.is_empty() {
@@ -119,17 +118,22 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
     }
 }
 
-/// Tells those who ask for health when no more calls are taken.
+/// Tells those who ask for health when the server is ready, and when no more calls are taken.
 async fn follow(doors: &Doors) {
     let gateway = doors.endpoint.gateway();
     let mut events = gateway.events();
-    while !gateway.is_draining() {
-        match events.recv().await {
-            Ok(Event::Draining) | Err(RecvError::Closed) => break,
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
+    let mut told = None;
+    let mut over = false;
+    while !over {
+        over = gateway.is_draining();
+        let ready = gateway.is_ready();
+        if told != Some(ready) {
+            doors.services.serving(ready).await;
+            told = Some(ready);
         }
+        // Of other events one may be lost: what is so is looked at after each.
+        over |= !over && matches!(events.recv().await, Err(RecvError::Closed));
     }
-    doors.services.serving(false).await;
 }
 
 async fn connection(stream: TcpStream, peer: IpAddr, doors: Doors, stop: CancellationToken) {

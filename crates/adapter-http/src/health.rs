@@ -19,10 +19,12 @@ pub(crate) fn live() -> Response<Body> {
     text(StatusCode::OK, "ok")
 }
 
-/// `GET /readyz`: the server takes calls.
+/// `GET /readyz`: the server takes calls, and the servers behind it had the time to start.
 pub(crate) fn ready(site: &Site) -> Response<Body> {
     if site.gateway().is_draining() || site.stop().is_cancelled() {
         text(StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if !site.gateway().is_ready() {
+        text(StatusCode::SERVICE_UNAVAILABLE, "starting")
     } else {
         text(StatusCode::OK, "ready")
     }
@@ -65,10 +67,11 @@ pub(crate) fn components(site: &Site) -> Response<Body> {
             entry
         })
         .collect();
-    let status = match (gateway.is_draining(), degraded) {
-        (true, _) => "draining",
-        (false, true) => "degraded",
-        (false, false) => "ok",
+    let status = match (gateway.is_draining(), gateway.is_ready(), degraded) {
+        (true, ..) => "draining",
+        (false, false, _) => "starting",
+        (false, true, true) => "degraded",
+        (false, true, false) => "ok",
     };
     let answer = json!({
         "status": status,

@@ -158,13 +158,14 @@ impl Reloader {
             .max(config.supervisor.start_timeout)
     }
 
-    /// Waits until every server is ready or down.
+    /// Waits until every server is ready or down, or had its time. Reloads do not wait for that.
     pub(crate) async fn settled(&self) {
         let limit = self.start_limit().await;
-        let state = self.state.lock().await;
-        if let Some(state) = &*state {
-            state.upstreams.settled(limit).await;
-        }
+        let settled = match &*self.state.lock().await {
+            Some(state) => state.upstreams.settled(limit),
+            None => return,
+        };
+        settled.await;
     }
 
     /// The text that is in force.

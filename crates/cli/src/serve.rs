@@ -200,6 +200,8 @@ impl Server {
             coming.check_servers(&self.gateway)?;
             let _entered = self.runtime.enter();
             coming.take_sessions(&endpoint)?;
+        } else {
+            self.get_ready();
         }
         let going = self.going(args, &endpoint);
         // Before anybody is told that the server is there: a signal that nobody listens for ends the process.
@@ -247,6 +249,19 @@ impl Server {
         Err(Failure::Drain(format!(
             "calls were still running after the drain limit of {drain:?}; they were cancelled"
         )))
+    }
+
+    /// Health checks say that it is ready when the servers behind it are, or had the time to be.
+    fn get_ready(&self) {
+        if self.config.servers.is_empty() {
+            return;
+        }
+        self.gateway.starting();
+        let (gateway, reloader) = (Arc::clone(&self.gateway), Arc::clone(&self.reloader));
+        self.runtime.spawn(async move {
+            reloader.settled().await;
+            gateway.started();
+        });
     }
 
     /// Reloads at SIGHUP and, where that is asked for, when the file changes. On the runtime.

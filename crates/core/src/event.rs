@@ -35,6 +35,8 @@ pub enum Event {
     /// Tenants may see or do something else than before, or are out. Who holds a stream open asks the gateway whether
     /// its owner may still have it.
     AccessChanged(Arc<ViewChange>),
+    /// The server is ready: its sources have started, or had the time for it.
+    Started,
     /// Another process takes the place of this one; open streams end, and clients come back to the other.
     Leaving,
     /// The server is about to stop; open streams end.

@@ -41,6 +41,7 @@ pub struct Gateway {
     observer: Box<dyn Observer>,
     in_flight: AtomicUsize,
     leaving: AtomicBool,
+    starting: AtomicBool,
     draining: AtomicBool,
     logs: logs::Logs,
 }
@@ -66,6 +67,7 @@ impl Gateway {
             observer: Box::new(observer),
             in_flight: AtomicUsize::new(0),
             leaving: AtomicBool::new(false),
+            starting: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             logs: logs::Logs::default(),
         }
@@ -309,6 +311,23 @@ impl Gateway {
     /// Calls that are running now.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Health checks are to be told that it is not ready, until [`Self::started`]. Calls are taken all the same.
+    pub fn starting(&self) {
+        self.starting.store(true, Ordering::SeqCst);
+    }
+
+    /// It has started.
+    pub fn started(&self) {
+        if self.starting.swap(false, Ordering::SeqCst) {
+            self.emit(Event::Started);
+        }
+    }
+
+    /// Whether health checks are to be told that it is ready: it has started, and takes calls.
+    pub fn is_ready(&self) -> bool {
+        !self.starting.load(Ordering::Relaxed) && !self.is_draining()
     }
 
     /// True once [`Self::drain`] began.

@@ -109,7 +109,7 @@ impl Changes {
                     self.updated.push(uri);
                 }
             }
-            Ok(Event::TaskChanged { .. }) => {}
+            Ok(Event::TaskChanged { .. } | Event::Started) => {}
             Ok(Event::AccessChanged(change)) => {
                 let lists = change.of(&session.principal().tenant);
                 self.tools |= lists.tools;

@@ -130,6 +130,7 @@ impl Subscription {
                 let seen = change.of(&self.owner.tenant);
                 lists = (seen.tools, seen.prompts, seen.resources);
             }
+            Ok(Event::Started) => {}
             // A connection is served to its end.
             Ok(Event::Leaving) if self.running.is_some() => {}
             Ok(Event::Leaving | Event::Draining) | Err(RecvError::Closed) => {

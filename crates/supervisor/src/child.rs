@@ -1,6 +1,5 @@
 //! The life of one child: a task owns the process, everybody else holds a handle.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::leftovers::{self, Mark};
+use crate::leftovers::Mark;
 use crate::reader::LineReader;
 use crate::spec::{ChildLimits, ChildSpec, SpawnError};
 use crate::stdin::{self, StdinQueue};
@@ -25,9 +24,6 @@ const STDERR_DRAIN: Duration = Duration::from_millis(250);
 
 /// The same before those who wait for answers are told of the exit.
 const STDERR_LAG: Duration = Duration::from_millis(20);
-
-/// Looks for processes that left the group; two milliseconds apart if there are any.
-const SWEEPS: u32 = 500;
 
 /// Last stderr lines shown in an error message.
 const SHOWN_LINES: usize = 5;
@@ -424,9 +420,9 @@ impl Group {
 
     /// Ends what left the group, as daemons do.
     async fn sweep(&self) {
-        let mark = self.mark.clone();
-        let swept = tokio::task::spawn_blocking(move || leftovers::kill_all(&mark, &BTreeSet::new(), SWEEPS));
-        if swept.await.is_ok_and(|clean| !clean) {
+        // Elsewhere there is no way to read another process's environment.
+        #[cfg(target_os = "linux")]
+        if !crate::sweep::sweep(self.mark.clone()).await {
             tracing::warn!(target: "ferromcp::server", pid = self.id.as_raw_nonzero().get(), "processes that this child started cannot be ended");
         }
     }

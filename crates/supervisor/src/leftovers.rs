@@ -78,10 +78,26 @@ pub(crate) fn count(mark: &Mark, groups: &BTreeSet<i32>) -> usize {
 
 #[cfg(target_os = "linux")]
 fn ours(mark: &Mark, groups: &BTreeSet<i32>) -> impl Iterator<Item = i32> {
+    processes().filter(|pid| is_ours(*pid, mark, groups))
+}
+
+/// All processes of the machine, as far as they can be seen.
+#[cfg(target_os = "linux")]
+fn processes() -> impl Iterator<Item = i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| is_ours(*pid, mark, groups))
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What a process was started with. Nothing for kernel threads, and for those that ended and were not reaped.
+#[cfg(target_os = "linux")]
+fn environment(pid: i32) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    /// Arguments and environment together may be a quarter of the stack, 8 MiB as a rule.
+    const MAX_ENVIRONMENT: u64 = 16 << 20;
+    let mut environment = Vec::new();
+    let file = std::fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(MAX_ENVIRONMENT).read_to_end(&mut environment).ok()?;
+    Some(environment)
 }
 
 /// Elsewhere there is no way to read another process's environment; groups have to do.
@@ -104,9 +120,6 @@ pub(crate) fn count(_mark: &Mark, groups: &BTreeSet<i32>) -> usize {
 
 #[cfg(target_os = "linux")]
 fn is_ours(pid: i32, mark: &Mark, groups: &BTreeSet<i32>) -> bool {
-    use std::io::Read as _;
-    /// Arguments and environment together may be a quarter of the stack, 8 MiB as a rule.
-    const MAX_ENVIRONMENT: u64 = 16 << 20;
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
@@ -119,10 +132,7 @@ fn is_ours(pid: i32, mark: &Mark, groups: &BTreeSet<i32>) -> bool {
     if groups.contains(&group) {
         return true;
     }
-    let mut environment = Vec::new();
-    std::fs::File::open(format!("/proc/{pid}/environ"))
-        .and_then(|file| file.take(MAX_ENVIRONMENT).read_to_end(&mut environment))
-        .is_ok_and(|_| mark.is_on(&environment))
+    environment(pid).is_some_and(|environment| mark.is_on(&environment))
 }
 
 /// Whether a process is stopped (SIGSTOP, or a debugger), as far as can be told.
@@ -166,19 +176,21 @@ fn kill(pid: i32, mark: &Mark, groups: &BTreeSet<i32>, signal: Signal) -> bool {
     }
 }
 
-/// Kills everything with the mark, until nothing is left or `rounds` have passed. Blocks, for some milliseconds as a rule.
-pub(crate) fn kill_all(mark: &Mark, groups: &BTreeSet<i32>, rounds: u32) -> bool {
-    for _ in 0..rounds {
-        if signal(mark, groups, Signal::KILL) == 0 {
-            return true;
+/// Kills every process that carries one of the marks. Says for each mark whether there was any.
+#[cfg(target_os = "linux")]
+pub(crate) fn kill_marked<'a>(marks: impl Iterator<Item = &'a Mark>) -> Vec<bool> {
+    let mut marks: Vec<(&Mark, bool)> = marks.map(|mark| (mark, false)).collect();
+    for pid in processes() {
+        let Some(environment) = environment(pid) else {
+            continue;
+        };
+        for (mark, found) in &mut marks {
+            if mark.is_on(&environment) {
+                *found |= kill(pid, mark, &BTreeSet::new(), Signal::KILL);
+            }
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "between two looks at what has no event; never on a runtime thread"
-        )]
-        std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    false
+    marks.into_iter().map(|(_, found)| found).collect()
 }
 
 #[cfg(test)]

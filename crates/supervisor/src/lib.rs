@@ -27,6 +27,8 @@ mod spawn;
 mod spec;
 mod stderr;
 mod stdin;
+#[cfg(target_os = "linux")]
+mod sweep;
 pub mod watchdog;
 pub mod worker;
 

@@ -116,9 +116,9 @@ impl Upstreams {
         }
     }
 
-    /// Waits until every server has been ready or down once, at most `limit`.
-    pub async fn settled(&self, limit: Duration) {
-        settled(&self.running, limit).await;
+    /// Waits until every server of now has been ready or down once, at most `limit`.
+    pub fn settled(&self, limit: Duration) -> impl Future<Output = ()> + Send + use<> {
+        settled(&self.running, limit)
     }
 
     /// Starts servers whose listings nobody sees before [`Self::reconfigure`]. Their child processes count among
@@ -215,10 +215,13 @@ impl Upstreams {
     }
 }
 
-async fn settled(running: &[Running], limit: Duration) {
-    let all = join_all(running.iter().map(|r| r.upstream.settled()));
-    // What has not settled in time shows in the state of its listing.
-    let _ = tokio::time::timeout(limit, all).await;
+fn settled(running: &[Running], limit: Duration) -> impl Future<Output = ()> + Send + use<> {
+    let all: Vec<_> = running.iter().map(|r| Arc::clone(&r.upstream)).collect();
+    async move {
+        let all = join_all(all.iter().map(|upstream| upstream.settled()));
+        // What has not settled in time shows in the state of its listing.
+        let _ = tokio::time::timeout(limit, all).await;
+    }
 }
 
 /// Ends a server when its calls have ended.

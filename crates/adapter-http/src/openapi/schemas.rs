@@ -170,7 +170,7 @@ fn health() -> Value {
         "type": "object",
         "required": ["status", "name", "version", "uptime_seconds", "in_flight", "sources"],
         "properties": {
-            "status": { "enum": ["ok", "degraded", "draining"] },
+            "status": { "enum": ["starting", "ok", "degraded", "draining"] },
             "name": { "type": "string" },
             "version": { "type": "string" },
             "uptime_seconds": { "type": "integer", "minimum": 0 },

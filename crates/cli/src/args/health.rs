@@ -7,8 +7,8 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A server is ready from its start until it drains: servers behind it may still be starting, which `GET /health` tells of
-each, and one that is down does not make it unready. What is wrong goes to standard error, in one line; when all is well there is no output. Needs no shell, so that a container can use it as it is:
+A server is ready when the servers behind it have started, or had their start_timeout for it, and until it drains. One that is
+down does not make it unready: `GET /health` tells of each. What is wrong goes to standard error, in one line; when all is well there is no output. Needs no shell, so that a container can use it as it is:
   HEALTHCHECK CMD [\"/usr/bin/ferromcp\", \"health\"]")]
 pub(crate) struct Health {
     /// The server: http:// or https:// (REST), grpc:// or grpcs:// (its gRPC door).
