@@ -33,7 +33,7 @@ export interface CallResult<T = unknown> {
 }
 
 export interface Health {
-  status: "ok" | "degraded" | "draining";
+  status: "starting" | "ok" | "degraded" | "draining";
   name: string;
   version: string;
   uptime_seconds: number;
