@@ -1,6 +1,9 @@
 {{/* What the schema cannot see: values that do not go together. Each message says what to do. */}}
 {{- define "ferromcp.checks" -}}
 {{- $facts := include "ferromcp.facts" . | fromYaml -}}
+{{- if regexMatch "^[0-9]" (include "ferromcp.fullname" .) -}}
+{{- fail (printf "a Service cannot be called %s, because it begins with a digit: set fullnameOverride" (include "ferromcp.fullname" .)) -}}
+{{- end -}}
 {{- include "ferromcp.checkConfig" (list . $facts) -}}
 {{- include "ferromcp.checkSecret" . -}}
 {{- include "ferromcp.checkReplicas" (list . $facts) -}}
