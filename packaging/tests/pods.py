@@ -7,6 +7,7 @@ There is no API server, no Service and no proxy here.
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import time
@@ -128,9 +129,9 @@ class Volumes:
 
     def outside(self, text: str) -> str:
         """The text with the paths of mounts as they are on this machine."""
-        for _, directory, path in sorted(self.mounts(), key=lambda mount: len(mount[2]), reverse=True):
-            text = text.replace(path, str(directory))
-        return text
+        places = {path: str(directory) for _, directory, path in self.mounts()}
+        longest_first = sorted(places, key=len, reverse=True)
+        return re.sub("|".join(map(re.escape, longest_first)), lambda found: places[found[0]], text)
 
 
 class Pod(Container):

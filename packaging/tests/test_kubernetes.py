@@ -19,7 +19,7 @@ CONFIG = """
 listen: {{ http: "0.0.0.0:8080", allowed_hosts: [mcp.example.com] }}
 tenants:
   main: {{ keys: ["${{file:/run/secrets/ferromcp/key-hash}}"], tools: {{ allow: [{tools}] }} }}
-supervisor: {{ drain: {drain} }}
+builtin: {{ files: {{ roots: [/var/lib/ferromcp] }} }}
 """
 
 
@@ -30,8 +30,8 @@ def key(ferromcp):
     return json.loads(said.stdout)
 
 
-def values(key, tools="echo", drain="30s") -> dict:
-    return {"secret": {"values": {"key-hash": key["hash"]}}, "config": CONFIG.format(tools=tools, drain=drain)}
+def values(key, tools="echo") -> dict:
+    return {"secret": {"values": {"key-hash": key["hash"]}}, "config": CONFIG.format(tools=tools)}
 
 
 def until(condition, seconds=60):
@@ -60,18 +60,18 @@ def test_the_pod_answers_probes_serves_takes_changes_over_and_ends(image, key, t
         # Not because every host is answered: these two paths are for probes, which only know the address.
         assert call(pod, key, "echo", {"msg": "hi"}, f"{ADDRESS}:8080")["success"] is False
         assert call(pod, key, "echo", {"msg": "hi"}, "mcp.example.com")["output"] == "hi"
-        assert call(pod, key, "system_info", {})["error"]["code"] == "tool_not_found"
+        assert call(pod, key, "list_dir", {"path": "."})["error"]["code"] == "tool_not_found"
 
         process = pod.pid
         pod.volumes.update(after)
         pod.wait_for_text("configuration reloaded")
-        assert call(pod, key, "system_info", {})["success"] is True
+        assert call(pod, key, "list_dir", {"path": "."})["success"] is True
         assert pod.pid == process
 
         # One that is no good changes nothing.
         pod.volumes.update(Release(values(key, "echo") | {"config": values(key)["config"] + "\nnonsense: 1\n"}))
         assert "nonsense" in pod.wait_for_text("nonsense")
-        assert call(pod, key, "system_info", {})["success"] is True
+        assert call(pod, key, "list_dir", {"path": "."})["success"] is True
         assert pod.stop() == 0
 
 
@@ -80,7 +80,7 @@ def test_what_changes_in_the_release_is_a_new_pod_only_where_it_must_be(key):
         return release.one("Deployment")["spec"]["template"]
 
     before = template(Release(values(key)))
-    assert template(Release(values(key, "echo, system_info"))) == before
+    assert template(Release(values(key, "echo, list_dir"))) == before
     assert template(Release(values({"hash": "sha256:" + "0" * 64}))) != before
 
 
@@ -117,22 +117,23 @@ server.serve_forever()
 def test_a_call_in_flight_ends_before_the_pod_does(image, key, tmp_path):
     servers = "servers: { api: { openapi: \"http://127.0.0.1:9000/openapi.json\" } }\n"
     some = values(key, '"*"')
-    with Pod(Release(some), image, tmp_path) as pod, pod.start(sys.executable, "-c", API) as api:
-        assert api.stdout.readline() == "listening\n"
+    with Pod(Release(some), image, tmp_path) as pod:
         pod.wait_for("listening http")
-        pod.volumes.update(Release(some | {"config": some["config"] + servers}))
-        pod.wait_for_text("configuration reloaded")
-        with pod.start("curl", "--silent", "http://127.0.0.1:8080/v1/tools/call", "--header", f"x-api-key: {key['key']}",
-                       "--json", '{"tool":"api__slow","arguments":{}}') as caller:  # fmt: skip
-            assert api.stdout.readline() == "called\n"
-            os.kill(pod.pid, signal.SIGTERM)
-            pod.wait_for_text("stopping")
-            assert pod.probe("readiness") != 200 and pod.process.poll() is None
-            api.stdin.close()
-            answer = json.loads(caller.stdout.read())
-        assert (answer["success"], answer["output"]) == (True, '"slowly"'), answer
-        assert pod.finish()[0] == 0
-        api.kill()
+        with pod.start(sys.executable, "-c", API) as api:
+            assert api.stdout.readline() == "listening\n"
+            pod.volumes.update(Release(some | {"config": some["config"] + servers}))
+            pod.wait_for_text("configuration reloaded")
+            with pod.start("curl", "--silent", "http://127.0.0.1:8080/v1/tools/call", "--header",
+                           f"x-api-key: {key['key']}", "--json", '{"tool":"api__slow","arguments":{}}') as caller:  # fmt: skip
+                assert api.stdout.readline() == "called\n"
+                os.kill(pod.pid, signal.SIGTERM)
+                pod.wait_for_text("stopping")
+                assert pod.probe("readiness") != 200 and pod.process.poll() is None
+                api.stdin.close()
+                answer = json.loads(caller.stdout.read())
+            assert (answer["success"], answer["output"]) == (True, '"slowly"'), answer
+            assert pod.finish()[0] == 0
+            api.kill()
 
 
 def test_a_secret_in_the_environment_and_a_volume_that_is_kept(image, key, ferromcp, tmp_path):
