@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-# There is none for Linux on other processors than x86-64.
+# There is none for Macs with Intel processors.
 helm = pytest.importorskip("helm_python")
 
 ROOT = Path(__file__).parents[2]

@@ -147,13 +147,18 @@ class Pod(Container):
             # Engines make what they mount over.
             (image.root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
             mounts += [mode, directory, path.lstrip("/")]
+        # Kubelet's own file, for the name `localhost`.
+        (self.volumes.work / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} ferromcp\n")
+        (image.root / "etc/hosts").touch()
+        mounts += ["rw", self.volumes.work / "hosts", "etc/hosts"]
         context = self.spec["securityContext"]
+        self.environment = {"PATH": os.environ["PATH"], **image.config.environment, **self.volumes.environment()}
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--ipc", "--uts", "--net", "--fork", "--kill-child",
              "sh", "-ec", ISOLATE, "sh", sys.executable, NETWORK, image.root,
              str(context["runAsUser"]), str(context["runAsGroup"]), *mounts, "--",
              *image.config.entrypoint, *self.container["args"]],
-            env={"PATH": os.environ["PATH"], **image.config.environment, **self.volumes.environment()},
+            env=self.environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.follow()
@@ -176,9 +181,22 @@ class Pod(Container):
         named = {port["name"]: port["containerPort"] for port in self.container["ports"]}
         return name if isinstance(name, int) else named[name]
 
-    def probe(self, which: str) -> int:
-        """The status that kubelet gets: it connects to the pod's address, and names it as the host. 0: no connection."""
-        get = self.container[f"{which}Probe"]["httpGet"]
+    def probe(self, which: str) -> bool:
+        """What kubelet would find. It connects to the pod's address, and names it as the host."""
+        probe = self.container[f"{which}Probe"]
+        if "exec" in probe:
+            return self.execute(*probe["exec"]["command"]).returncode == 0
+        if "tcpSocket" in probe:
+            connect = f"import socket; socket.create_connection(('{ADDRESS}', {self.port(probe['tcpSocket']['port'])}))"
+            return self.run(sys.executable, "-c", connect).returncode == 0
+        get = probe["httpGet"]
         url = f"{get['scheme'].lower()}://{ADDRESS}:{self.port(get['port'])}{get['path']}"
         said = self.run("curl", "--silent", "--insecure", "--output", "/dev/null", "--write-out", "%{http_code}", url)
-        return int(said.stdout)
+        return 200 <= int(said.stdout) < 400
+
+    def execute(self, *command) -> subprocess.CompletedProcess:
+        """Runs a command in the container, as `kubectl exec` does."""
+        return subprocess.run(
+            ["nsenter", "--target", str(self.pid), "--mount", "--pid", "--net", "--root", "--wd", "--", *command],
+            capture_output=True, text=True, timeout=60, env=self.environment,
+        )  # fmt: skip

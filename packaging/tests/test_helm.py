@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 
 import kubernetes_validate
 import pytest
@@ -11,85 +10,12 @@ import yaml
 
 from charts import CHART, REFUSED, ROOT, Release, helm, merged
 from pods import Volumes
+from value_sets import CERTIFICATE, HASH, KEY, LISTEN, MUTUAL, PLAIN, SETS, TENANTS, cluster
 
-HASH = "sha256:" + "0123456789abcdef" * 4
 OLDEST, NEWEST = "1.30", kubernetes_validate.latest_version().rsplit(".", 1)[0]
 # Written anew where UPDATE_GOLDEN is set in the environment.
 GOLDEN = ROOT / "packaging/tests/golden/helm.yaml"
 README = CHART / "README.md"
-
-KEY = {"secret": {"values": {"key-hash": HASH}}}
-LISTEN = 'listen: { http: "0.0.0.0:8443", grpc: ":50051", tls: { cert: /etc/tls/tls.crt, key: /etc/tls/tls.key } }\n'
-TENANTS = f'tenants: {{ main: {{ keys: ["{HASH}"] }} }}\n'
-MUTUAL = LISTEN.replace("tls.key }", "tls.key, client_ca: /etc/tls/ca.crt }") + 'tenants: { main: { certificates: ["dns:*"] } }\n'
-CERTIFICATE = {
-    "extraVolumes": [{"name": "tls", "secret": {"secretName": "certificate"}}],
-    "extraVolumeMounts": [{"name": "tls", "mountPath": "/etc/tls", "readOnly": True}],
-}
-PLAIN = 'listen: { http: "[::]:9000" }\n' + TENANTS
-SPREAD = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
-# Each with everything that it switches on.
-SETS = {
-    "the key alone": KEY,
-    "a secret of one's own": {"secret": {"existing": "mine"}},
-    "secrets in the environment": {
-        "config": PLAIN + 'servers: { crm: { url: "https://crm.example.com/mcp", headers: { Authorization: "${CRM}" } } }\n',
-        "secret": {"values": {"CRM": "Bearer x"}, "env": True},
-    },
-    "a ConfigMap of one's own": {
-        "existingConfigMap": {"name": "own", "http": 9001, "grpc": 9002, "drain": 1},
-        "terminationGracePeriodSeconds": 7,
-    },
-    "files": {"config": PLAIN + "lock: { file: mcp.lock }\n", "files": {"mcp.lock": "{}\n", "other.pem": "x"}},
-    "TLS and gRPC": {"config": LISTEN + TENANTS, **CERTIFICATE},
-    "client certificates": {
-        "config": MUTUAL, **CERTIFICATE,
-        "probes": {"command": ["/usr/bin/ferromcp", "health", "--url", "https://localhost:8443", "--ca", "/etc/tls/ca.crt",
-                               "--cert", "/etc/tls/tls.crt", "--key", "/etc/tls/tls.key"]},
-    },
-    "optional client certificates": {
-        "config": MUTUAL.replace("ca.crt }", "ca.crt, client_auth: optional }"), **CERTIFICATE,
-    },
-    "scaling": merged(KEY, {
-        "autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}},
-        "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
-        "topologySpreadConstraints": [SPREAD, SPREAD | {"labelSelector": {"matchLabels": {"a": "b"}}}],
-    }),
-    "three": merged(KEY, {"replicas": 3, "service": {"sessionAffinity": "None"}, "podDisruptionBudget": {"enabled": True}}),
-    "persistence": {
-        "config": PLAIN + "audit: { file: /var/lib/ferromcp/audit }\n"
-        f'admin: {{ keys: ["{HASH.replace("0", "1")}"], store: /var/lib/ferromcp/state }}\n',
-        "persistence": {"enabled": True, "storageClass": "fast", "size": "10Gi", "accessMode": "ReadWriteOncePod"},
-    },
-    "a claim of one's own": merged(KEY, {"persistence": {"enabled": True, "existingClaim": "mine"}}),
-    "a network policy": merged(KEY, {"networkPolicy": {
-        "enabled": True,
-        "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "agents"}}}],
-        "egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}],
-    }}),
-    "an ingress": merged(KEY, {"ingress": {
-        "enabled": True, "className": "nginx", "host": "mcp.example.com", "tlsSecret": "mcp-tls", "annotations": {"a": "b"},
-    }}),
-    "a load balancer": merged(KEY, {"service": {
-        "type": "LoadBalancer", "externalTrafficPolicy": "Local", "port": 80, "annotations": {"a": "b"},
-    }}),
-    "no credentials": {"config": 'listen: { http: ":8080" }\n', "insecureNoAuth": True},
-    "where it runs": merged(KEY, {
-        "image": {"repository": "registry.example.com:5000/a/ferromcp", "digest": HASH}, "imagePullSecrets": [{"name": "p"}],
-        "nodeSelector": {"kubernetes.io/arch": "amd64"}, "tolerations": [{"key": "a", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {}}, "priorityClassName": "high", "podLabels": {"a": "b"}, "podAnnotations": {"c": "d"},
-        "extraEnv": [{"name": "FERROMCP_LOG", "value": "warn"}], "shareProcessNamespace": True,
-        "serviceAccount": {"create": False, "name": "some"}, "preStopSleepSeconds": 0,
-        "resources": {"limits": {"memory": "1Gi", "cpu": 2}}, "global": {"a": 1},
-    }),
-}  # fmt: skip
-SETS["everything"] = merged(
-    merged(SETS["scaling"], merged(SETS["an ingress"], SETS["a network policy"])),
-    merged(SETS["where it runs"], {"config": LISTEN + TENANTS, "resources": {"requests": {"cpu": "1"}}, **CERTIFICATE}),
-)
-
-PEMS = {"tls.crt": "a", "tls.key": "b", "ca.crt": "c"}
-
 
 @pytest.fixture(params=SETS, scope="module")
 def release(request) -> Release:
@@ -98,19 +24,7 @@ def release(request) -> Release:
 
 @pytest.fixture(scope="module")
 def others(tmp_path_factory) -> list[dict]:
-    """What is in the cluster besides the release."""
-    work = tmp_path_factory.mktemp("certificate")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "tls.key", "-out", "tls.crt"],
-        cwd=work, check=True, capture_output=True,
-    )  # fmt: skip
-    pems = {name: (work / name.replace("ca.crt", "tls.crt")).read_text() for name in ("tls.crt", "tls.key", "ca.crt")}
-    return [
-        {"kind": "Secret", "metadata": {"name": "mine"}, "stringData": {"key-hash": HASH}},
-        {"kind": "Secret", "metadata": {"name": "certificate"}, "stringData": pems},
-        {"kind": "ConfigMap", "metadata": {"name": "own"}, "data": {"ferromcp.yaml": PLAIN.replace("9000", "9001")}},
-    ]
+    return cluster(tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -128,13 +42,10 @@ def test_the_schemas_are_strict():
 
 def test_the_program_takes_every_configuration(release, others, ferromcp, tmp_path):
     volumes = Volumes(release, tmp_path, others)
-    file = tmp_path / "volumes/config/ferromcp.yaml"
-    text = file.read_text()
-    checked = ferromcp("check", file, env=os.environ | volumes.environment()) if volumes.outside(text) == text else None
-    if checked is None:
-        # Where its mounts are on this machine; beside the other files, as in the pod.
-        file.with_name("outside.yaml").write_text(volumes.outside(text))
-        checked = ferromcp("check", file.with_name("outside.yaml"), env=os.environ | volumes.environment())
+    # Beside the other files, as in the pod; with the paths of the mounts as they are on this machine.
+    directory = tmp_path / "volumes/config"
+    (directory / "here.yaml").write_text(volumes.outside((directory / "ferromcp.yaml").read_text()))
+    checked = ferromcp("check", directory / "here.yaml", env=os.environ | volumes.environment())
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -308,9 +219,6 @@ def test_a_name_that_no_service_can_have_is_refused():
 
 
 HOSTILE = ["a\nb: c", "a b", "{{ .Release.Name }}", '"', "a: b", "-", "x" * 300, "$(id)", "Ä"]
-# Those are text by nature, with any characters.
-TEXTS = {"config", "files", "secret", "extraEnv", "probes", "podAnnotations", "annotations", "podLabels", "nodeSelector"}
-
 
 def leaves(schema: dict, place=()):
     for name, part in schema["properties"].items():

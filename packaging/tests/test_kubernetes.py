@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 import sys
-import time
 
 import pytest
 
@@ -14,6 +13,7 @@ import charts
 from charts import ROOT, Release
 from conftest import path
 from pods import ADDRESS, Pod
+from value_sets import SETS, cluster
 
 CONFIG = """
 listen: {{ http: "0.0.0.0:8080", allowed_hosts: [mcp.example.com] }}
@@ -34,14 +34,6 @@ def values(key, tools="echo") -> dict:
     return {"secret": {"values": {"key-hash": key["hash"]}}, "config": CONFIG.format(tools=tools)}
 
 
-def until(condition, seconds=60):
-    """Waits for something that another process does, and that nothing tells of."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-
-
 def call(pod: Pod, key: dict, tool: str, arguments: dict, host="localhost:8080") -> dict:
     said = pod.run(
         "curl", "--silent", "http://127.0.0.1:8080/v1/tools/call", "--header", f"host: {host}",
@@ -54,9 +46,7 @@ def test_the_pod_answers_probes_serves_takes_changes_over_and_ends(image, key, t
     before, after = Release(values(key)), Release(values(key, "echo, list_dir"))
     with Pod(before, image, tmp_path) as pod:
         pod.wait_for("listening http")
-        assert {which: pod.probe(which) for which in ("startup", "readiness", "liveness")} == dict.fromkeys(
-            ("startup", "readiness", "liveness"), 200
-        )
+        assert pod.probe("startup") and pod.probe("liveness") and pod.probe("readiness")
         # Not because every host is answered: these two paths are for probes, which only know the address.
         assert call(pod, key, "echo", {"msg": "hi"}, f"{ADDRESS}:8080")["success"] is False
         assert call(pod, key, "echo", {"msg": "hi"}, "mcp.example.com")["output"] == "hi"
@@ -72,6 +62,21 @@ def test_the_pod_answers_probes_serves_takes_changes_over_and_ends(image, key, t
         pod.volumes.update(Release(values(key, "echo") | {"config": values(key)["config"] + "\nnonsense: 1\n"}))
         assert "nonsense" in pod.wait_for_text("nonsense")
         assert call(pod, key, "list_dir", {"path": "."})["success"] is True
+        assert pod.stop() == 0
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_with_every_set_of_values_it_serves_and_ends(name, image, tmp_path):
+    with Pod(Release(SETS[name]), image, tmp_path, cluster(tmp_path)) as pod:
+        pod.wait_for("listening http")
+        assert pod.probe("startup") and pod.probe("liveness") and pod.probe("readiness"), pod.lines
+        health = ["/usr/bin/ferromcp", "health"]
+        if name == "TLS and gRPC":
+            said = pod.execute(*health, "--url", f"grpcs://localhost:{pod.port('grpc')}", "--ca", "/etc/tls/ca.crt")
+            assert said.returncode == 0, said.stderr
+        if pod.container["startupProbe"].get("httpGet", {}).get("scheme") == "HTTP":
+            # FERROMCP_URL leads there.
+            assert pod.execute(*health).returncode == 0
         assert pod.stop() == 0
 
 
@@ -128,7 +133,7 @@ def test_a_call_in_flight_ends_before_the_pod_does(image, key, tmp_path):
                 assert api.stdout.readline() == "called\n"
                 os.kill(pod.pid, signal.SIGTERM)
                 pod.wait_for_text("stopping")
-                assert pod.probe("readiness") != 200 and pod.process.poll() is None
+                assert not pod.probe("readiness") and pod.process.poll() is None
                 api.stdin.close()
                 answer = json.loads(caller.stdout.read())
             assert (answer["success"], answer["output"]) == (True, '"slowly"'), answer
@@ -229,7 +234,8 @@ class Transcript:
         verb, *rest = words[3:]
         if verb == "rollout":
             assert rest == ["status", f"deployment/{self.release.one('Deployment')['metadata']['name']}"]
-            until(lambda: self.pod.probe("startup") == 200 and self.pod.probe("readiness") == 200)
+            self.pod.wait_for("listening http")
+            assert self.pod.probe("startup") and self.pod.probe("readiness")
         elif verb == "logs":
             assert "configuration reloaded" in line and any("configuration reloaded" in said for said in self.pod.lines)
         else:
