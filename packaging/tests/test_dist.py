@@ -31,7 +31,7 @@ def test_the_checksums_are_right_and_complete():
     directory = path("FERROMCP_DIST")
     sums = dict(reversed(line.split("  ")) for line in (directory / "SHA256SUMS").read_text().splitlines())
     files = {file.name for file in directory.iterdir()} - {"SHA256SUMS"}
-    assert set(sums) == files and len(files) == 2
+    assert set(sums) == files and len(files) == 3
     for name, expected in sums.items():
         assert hashlib.sha256((directory / name).read_bytes()).hexdigest() == expected
 
@@ -77,6 +77,18 @@ def test_the_bill_of_materials_is_cyclonedx_and_complete(unpacked, version):
     for component in bill["components"]:
         assert ("hashes" in component) != component["name"].startswith("ferromcp"), component
         assert all(value["content"] in lock for value in component.get("hashes", []))
+
+
+def test_the_chart_in_its_archive_is_the_chart(version):
+    from charts import CHART, helm
+
+    def content(chart) -> list:
+        return sorted((file["name"], file["data"]) for file in [*chart.files, *chart.templates])
+
+    archive = path("FERROMCP_DIST") / f"ferromcp-chart-{version}.tgz"
+    with helm.Chart.load(archive) as packed, helm.Chart.load(CHART) as chart:
+        assert packed.metadata == chart.metadata and packed.values == chart.values and packed.schema == chart.schema
+        assert content(packed) == content(chart)
 
 
 def test_binstall_finds_the_archive(archive, unpacked, version):

@@ -16,6 +16,7 @@ cargo xtask dist [--profile dist|dev] [--target TRIPLE] [--out DIR]
 Builds the program and makes, in target/packages or DIR:
   ferromcp-VERSION-TARGET.tar.gz     program, licence, README, completions, manual pages, systemd unit, bill of materials
   ferromcp-VERSION-TARGET.cdx.json   the bill of materials alone (CycloneDX)
+  ferromcp-chart-VERSION.tgz         the Helm chart
   SHA256SUMS                         for `sha256sum --check`
 The same sources and toolchain give the same bytes. Times in the archive are SOURCE_DATE_EPOCH, or 1980-01-01.
 
@@ -56,14 +57,18 @@ pub(crate) fn make(choice: &Choice, out: &Path) -> Result<Vec<PathBuf>, String> 
     pack(&tree, &name, &archive, time()?)?;
     let bill = out.join(format!("{name}.cdx.json"));
     copy(&tree.join("sbom.cdx.json"), &bill, 0o644)?;
+    let chart = out.join(format!("ferromcp-chart-{}.tgz", version()?));
+    let chart_tree = workspace::root().join("packaging/helm/ferromcp");
+    // Helm wants the chart's name as the directory.
+    pack(&chart_tree, "ferromcp", &chart, time()?)?;
     let mut sums = String::new();
-    for path in [&bill, &archive] {
+    for path in [&bill, &archive, &chart] {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         sums.push_str(&format!("{}  {file}\n", sha256(path)?));
     }
     let checksums = out.join("SHA256SUMS");
     write(&checksums, sums)?;
-    Ok(vec![tree.join("ferromcp"), archive, bill, checksums])
+    Ok(vec![tree.join("ferromcp"), archive, bill, chart, checksums])
 }
 
 fn fill(choice: &Choice, tree: &Path) -> Outcome {
