@@ -302,6 +302,47 @@ fn hang_up_and_a_changed_file_do_the_same() {
     assert_eq!(served.process.exit_code(PATIENCE), 0);
 }
 
+/// A secret as Kubernetes mounts it: the link `..data` to a directory is replaced, and with it all files at once.
+#[test]
+fn a_changed_file_that_is_brought_in_does_the_same() {
+    let rig = Rig::new();
+    let (next_key, next_hash) = made(&["keys", "new", "acme", "--json"]);
+    let keys = rig.directory.path().join("keys");
+    let mount = |name: &str, hash: &str| {
+        std::fs::create_dir_all(keys.join(name)).unwrap();
+        std::fs::write(keys.join(name).join("acme"), hash).unwrap();
+        std::os::unix::fs::symlink(name, keys.join("..data_new")).unwrap();
+        std::fs::rename(keys.join("..data_new"), keys.join("..data")).unwrap();
+    };
+    mount("..1", &rig.hash);
+    std::os::unix::fs::symlink("..data/acme", keys.join("acme")).unwrap();
+    rig.write(&json!({ "tenants": { "acme": { "keys": ["${file:keys/acme}"] } } }));
+    let mut served = Served::start([
+        std::ffi::OsStr::new("--watch"),
+        "--config".as_ref(),
+        rig.file().as_os_str(),
+    ]);
+    let status = |key: &str| {
+        let key = format!("Bearer {key}");
+        let headers = [("Authorization", key.as_str())];
+        served.door.request("GET", "/v1/tools", &headers, "").status
+    };
+    assert_eq!((status(&rig.key), status(&next_key)), (200, 401));
+    mount("..2", &next_hash);
+    eventually("the new key is good", || (status(&next_key) == 200).then_some(()));
+    assert_eq!(status(&rig.key), 401);
+
+    // What cannot be used is told, and what is in force stays.
+    mount("..3", "no hash");
+    served
+        .process
+        .stderr
+        .wait(|line| line.contains("not reloaded").then_some(()));
+    assert_eq!(status(&next_key), 200);
+    served.process.signal(Signal::TERM);
+    assert_eq!(served.process.exit_code(PATIENCE), 0);
+}
+
 /// A shutdown does not wait for what a reload is about to start, and leaves nothing of it behind.
 #[test]
 fn a_shutdown_ends_a_reload_that_waits() {

@@ -187,7 +187,7 @@ pub(crate) struct Serve {
     /// of the configuration, or info.
     #[arg(long, value_name = "FILTER", env = "FERROMCP_LOG")]
     pub(crate) log: Option<String>,
-    /// Take over the configuration file whenever it changes, as SIGHUP does.
+    /// Take over the configuration file whenever it changes, or a file that `${file:...}` brings into it, as SIGHUP does.
     #[arg(long, requires = "config")]
     pub(crate) watch: bool,
     /// Serve on an address that others can reach although no authentication is configured.

@@ -3,7 +3,7 @@
 //! Read, check, compare, start what is new, swap one pointer, let go of what is old. Whatever fails before the swap leaves
 //! everything as it was.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -27,13 +27,13 @@ use crate::build;
 use crate::plan::{Known, Plan, Side, What, same_workers, shown};
 use crate::serve::refuse_open_door;
 use crate::upgrade::Going;
+pub(crate) use files::watch as watch_files;
 use history::{History, put_back};
 
+mod files;
 mod history;
 mod watch;
 
-/// The file is looked at so often; it is taken over when two looks find the same.
-const LOOK: Duration = Duration::from_millis(500);
 /// What the audit log keeps of a plan, in bytes.
 const NOTE: usize = 4096;
 
@@ -564,28 +564,4 @@ fn refused(rule: &'static str, message: String) -> NotReloaded {
 fn follow(config: &Config, gateway: &Arc<Gateway>) -> Option<JoinHandle<()>> {
     let lock = config.lock.clone()?;
     Some(tokio::spawn(build::follow_lock(lock, Arc::clone(gateway))))
-}
-
-/// Reloads whenever the file has other contents than before, however they came there (written, renamed, a link that Kubernetes
-/// swaps). Ends never.
-pub(crate) async fn watch(reloader: Arc<Reloader>, file: PathBuf) {
-    // Not a look: the file may have changed since the start.
-    let mut taken = reloader.text().await;
-    let mut last = taken.clone();
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let now = look(&file).await;
-        // A file that is gone for a moment, or is being written, is looked at again.
-        if now.is_some() && now != taken && now == last {
-            taken.clone_from(&now);
-            // What came of it was told.
-            let _ = reloader.reload("file watch").await;
-        }
-        last = now;
-    }
-}
-
-/// The contents: a configuration is small, and a hash would not say more.
-async fn look(file: &Path) -> Option<Vec<u8>> {
-    tokio::fs::read(file).await.ok()
 }

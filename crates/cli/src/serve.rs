@@ -292,7 +292,7 @@ impl Server {
             });
         }
         if let Some(file) = args.config.clone().filter(|_| args.watch) {
-            tokio::spawn(reload::watch(Arc::clone(&self.reloader), file));
+            tokio::spawn(reload::watch_files(Arc::clone(&self.reloader), file));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::problem::quote;
 
 /// Largest file that `${file:PATH}` reads, in bytes.
-pub(crate) const MAX_SECRET_FILE: u64 = 64 * 1024;
+pub const MAX_SECRET_FILE: u64 = 64 * 1024;
 /// Most references in one config file.
 const MAX_REFERENCES: usize = 4096;
 /// Most bytes that all references of one config file may bring in.
@@ -108,6 +108,23 @@ fn reference(body: &str) -> Result<Piece<'_>, Failure> {
         "`${...}` holds neither a variable name nor `file:PATH`",
         hint,
     ))
+}
+
+/// The paths of all `${file:PATH}` of a configuration's text, each once, in the order in which they come. Also of those in
+/// comments: the text need not be YAML.
+pub fn brought_in(text: &str) -> Vec<&str> {
+    let mut paths = Vec::new();
+    for part in text.split("${file:").skip(1) {
+        if let Some((path, _)) = part.split_once('}')
+            && !path.is_empty()
+            && !path.contains('\n')
+            && !paths.contains(&path)
+            && paths.len() < MAX_REFERENCES
+        {
+            paths.push(path);
+        }
+    }
+    paths
 }
 
 pub(crate) fn is_variable_name(text: &str) -> bool {
@@ -220,3 +237,6 @@ pub(crate) fn plain_io(error: &std::io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

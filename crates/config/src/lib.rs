@@ -44,6 +44,7 @@ pub use changes::{Change, Given, Reload, changes};
 pub use credentials::{CredentialFrom, CredentialUse, credentials};
 pub use document::DocumentProblem;
 pub use import::{Host, HostServer, Imported, Launch, Merged, MergedServer, Note, Place, import, merge};
+pub use interpolate::{MAX_SECRET_FILE, brought_in};
 pub use load::Loaded;
 pub use model::{
     AccessList, ActsFor, Admin, Anonymous, AssertionSource, Audit, AuditLog, AuditOtlp, Auth, Builtin,
