@@ -143,7 +143,8 @@ exec setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"
 class Container:
     """A program of an image, isolated as an engine does it. Its standard error is read line by line."""
 
-    def __init__(self, image: Image, arguments: list, work: Path, environment=None, files=None):
+    def __init__(self, image: Image, arguments: list, work: Path, environment=None, files=None, enter=()):
+        """`enter`: a command in front, which changes the network."""
         if os.geteuid() != 0:
             pytest.skip("needs root: mounts and chroot")
         etc, volume = work / "mounts", work / "volume"
@@ -161,7 +162,7 @@ class Container:
         command = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child",
                    "sh", "-ec", ISOLATE, "sh", image.root, image.config.user, volume, etc]  # fmt: skip
         self.process = subprocess.Popen(
-            [*command, *image.config.entrypoint, *arguments],
+            [*enter, *command, *image.config.entrypoint, *arguments],
             env={"PATH": os.environ["PATH"], **image.config.environment, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
