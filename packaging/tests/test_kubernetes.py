@@ -264,4 +264,4 @@ def test_the_transcript_of_the_docs(image, key, tmp_path, version):
         assert transcript.pod.stop() == 0
     finally:
         if transcript.pod:
-        
+            transcript.pod.__exit__()
