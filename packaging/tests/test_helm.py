@@ -17,6 +17,7 @@ OLDEST, NEWEST = "1.30", kubernetes_validate.latest_version().rsplit(".", 1)[0]
 GOLDEN = ROOT / "packaging/tests/golden"
 README = CHART / "README.md"
 
+
 @pytest.fixture(params=SETS, scope="module")
 def release(request) -> Release:
     return Release(SETS[request.param])
@@ -219,6 +220,7 @@ def test_a_name_that_no_service_can_have_is_refused():
 
 
 HOSTILE = ["a\nb: c", "a b", "{{ .Release.Name }}", '"', "a: b", "-", "x" * 300, "$(id)", "Ä"]
+
 
 def leaves(schema: dict, place=()):
     for name, part in schema["properties"].items():
