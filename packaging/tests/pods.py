@@ -6,6 +6,7 @@ There is no API server, no Service and no proxy here.
 """
 
 import base64
+import contextlib
 import os
 import re
 import subprocess
@@ -170,12 +171,18 @@ class Pod(Container):
             capture_output=True, text=True, timeout=60, env=os.environ | environment,
         )  # fmt: skip
 
-    def start(self, *command) -> subprocess.Popen:
-        """Starts a command in the pod's network."""
-        return subprocess.Popen(
+    @contextlib.contextmanager
+    def start(self, *command):
+        """A command in the pod's network, for as long as the block runs."""
+        process = subprocess.Popen(
             ["nsenter", "--target", str(self.pid), "--net", "--", *command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def port(self, name: str | int) -> int:
         named = {port["name"]: port["containerPort"] for port in self.container["ports"]}

@@ -14,8 +14,9 @@ from value_sets import CERTIFICATE, HASH, KEY, LISTEN, MUTUAL, PLAIN, SETS, TENA
 
 OLDEST, NEWEST = "1.30", kubernetes_validate.latest_version().rsplit(".", 1)[0]
 # Written anew where UPDATE_GOLDEN is set in the environment.
-GOLDEN = ROOT / "packaging/tests/golden/helm.yaml"
+GOLDEN = ROOT / "packaging/tests/golden"
 README = CHART / "README.md"
+
 
 @pytest.fixture(params=SETS, scope="module")
 def release(request) -> Release:
@@ -220,6 +221,7 @@ def test_a_name_that_no_service_can_have_is_refused():
 
 HOSTILE = ["a\nb: c", "a b", "{{ .Release.Name }}", '"', "a: b", "-", "x" * 300, "$(id)", "Ä"]
 
+
 def leaves(schema: dict, place=()):
     for name, part in schema["properties"].items():
         if "properties" in part:
@@ -317,11 +319,12 @@ def test_the_chart_is_that_of_this_version(version):
     assert chart["kubeVersion"] == f">={OLDEST}.0-0"
 
 
-def test_what_the_defaults_render_is_what_was_looked_at():
-    text = "".join(f"# {file}\n{content}" for file, content in Release(KEY).texts.items())
+@pytest.mark.parametrize(("name", "file"), [("the key alone", "helm-key.yaml"), ("everything", "helm-everything.yaml")])
+def test_what_is_rendered_is_what_was_looked_at(name, file):
+    text = "".join(f"# {template}\n{content}" for template, content in Release(SETS[name]).texts.items())
     if "UPDATE_GOLDEN" in os.environ:
-        GOLDEN.write_text(text)
-    assert GOLDEN.read_text() == text, "UPDATE_GOLDEN=1 writes it anew; look at the difference"
+        (GOLDEN / file).write_text(text)
+    assert (GOLDEN / file).read_text() == text, "UPDATE_GOLDEN=1 writes it anew; look at the difference"
 
 
 def table() -> str:

@@ -34,12 +34,15 @@ def values(key, tools="echo") -> dict:
     return {"secret": {"values": {"key-hash": key["hash"]}}, "config": CONFIG.format(tools=tools)}
 
 
-def call(pod: Pod, key: dict, tool: str, arguments: dict, host="localhost:8080") -> dict:
-    said = pod.run(
-        "curl", "--silent", "http://127.0.0.1:8080/v1/tools/call", "--header", f"host: {host}",
-        "--header", f"x-api-key: {key['key']}", "--json", json.dumps({"tool": tool, "arguments": arguments}),
-    )  # fmt: skip
-    return json.loads(said.stdout)
+def request(key: dict, tool: str, arguments: dict, host="localhost:8080") -> list[str]:
+    headers = [f"host: {host}", f"x-api-key: {key['key']}", "content-type: application/json"]
+    body = json.dumps({"tool": tool, "arguments": arguments})
+    return ["curl", "--silent", "http://127.0.0.1:8080/v1/tools/call", "--data", body,
+            *(part for header in headers for part in ("--header", header))]  # fmt: skip
+
+
+def call(pod: Pod, *what) -> dict:
+    return json.loads(pod.run(*request(*what)).stdout)
 
 
 def test_the_pod_answers_probes_serves_takes_changes_over_and_ends(image, key, tmp_path):
@@ -61,7 +64,7 @@ def test_the_pod_answers_probes_serves_takes_changes_over_and_ends(image, key, t
         # One that is no good changes nothing.
         pod.volumes.update(Release(values(key, "echo") | {"config": values(key)["config"] + "\nnonsense: 1\n"}))
         pod.wait_for_text("configuration not reloaded")
-        assert any("nonsense" in line for line in pod.lines)
+        pod.wait_for_text("nonsense")
         assert call(pod, key, "list_dir", {"path": "."})["success"] is True
         assert pod.stop() == 0
 
@@ -129,8 +132,7 @@ def test_a_call_in_flight_ends_before_the_pod_does(image, key, tmp_path):
             assert api.stdout.readline() == "listening\n"
             pod.volumes.update(Release(some | {"config": some["config"] + servers}))
             pod.wait_for_text("configuration reloaded")
-            with pod.start("curl", "--silent", "http://127.0.0.1:8080/v1/tools/call", "--header",
-                           f"x-api-key: {key['key']}", "--json", '{"tool":"api__slow","arguments":{}}') as caller:  # fmt: skip
+            with pod.start(*request(key, "api__slow", {})) as caller:
                 assert api.stdout.readline() == "called\n"
                 os.kill(pod.pid, signal.SIGTERM)
                 pod.wait_for_text("stopping")
@@ -139,7 +141,6 @@ def test_a_call_in_flight_ends_before_the_pod_does(image, key, tmp_path):
                 answer = json.loads(caller.stdout.read())
             assert (answer["success"], answer["output"]) == (True, '"slowly"'), answer
             assert pod.finish()[0] == 0
-            api.kill()
 
 
 def test_a_secret_in_the_environment_and_a_volume_that_is_kept(image, key, ferromcp, tmp_path):
@@ -264,4 +265,4 @@ def test_the_transcript_of_the_docs(image, key, tmp_path, version):
         assert transcript.pod.stop() == 0
     finally:
         if transcript.pod:
-        
+            transcript.pod.__exit__()
