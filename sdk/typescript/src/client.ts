@@ -3,22 +3,51 @@ import { connectionError, FerroMcpError, protocolError, toError, ToolError, type
 import { failure, Http, isObject, read, type ClientOptions } from "./http.js";
 import { events } from "./sse.js";
 import type {
-  BatchOptions, BatchRequest, BatchResponse, BatchResult, CallOptions, CallResult, ContentBlock, Health, RequestOptions,
-  StreamEvent, Tool, ToolPage, Usage,
+  BatchOptions, BatchRequest, BatchResponse, BatchResult, CallOptions, CallResult, ContentBlock, Health, ListOptions,
+  RequestOptions, StreamEvent, Tool, ToolPage, Usage,
 } from "./types.js";
 
 const REVISION = "2026-07-28";
 const META = "io.modelcontextprotocol/";
 
+/**
+ * Client of one FerroMCP server. It holds no connection of its own and need not be closed.
+ *
+ * Every request can throw a {@link FerroMcpError}: that of the server's answer, a {@link ConnectionError}, a {@link ProtocolError} or a
+ * {@link TimeoutError}. One that is given up by a signal throws the signal's reason.
+ *
+ * @example
+ * ```ts
+ * import { FerroMcpClient } from "@ferromcp/sdk";
+ *
+ * const client = new FerroMcpClient({ baseUrl: "http://127.0.0.1:8080", timeoutMs: 30_000 });
+ * const { output } = await client.callTool<string>("echo", { msg: "hello" });
+ * console.log(output.toUpperCase());
+ * // prints: HELLO
+ * ```
+ *
+ * @category Client
+ */
 export class FerroMcpClient {
   readonly #http: Http;
 
+  /**
+   * Makes a client; nothing is sent.
+   *
+   * @param options Address, credential, time limit, retries.
+   * @throws TypeError if `baseUrl` is no http or https URL or has a user name, query or fragment, or an option of `retry` is out of its bounds.
+   */
   constructor(options: ClientOptions) {
     this.#http = new Http(options);
   }
 
-  /** One page of the tools that the caller may use. */
-  async listTools(options: RequestOptions & { cursor?: string; limit?: number } = {}): Promise<ToolPage> {
+  /**
+   * One page of the tools that the caller may use.
+   *
+   * @param options Which page, and how large.
+   * @throws {@link InvalidRequestError} if the cursor is not one of this server, or the limit out of its bounds.
+   */
+  async listTools(options: ListOptions = {}): Promise<ToolPage> {
     const query = new URLSearchParams();
     if (options.cursor !== undefined) query.set("cursor", options.cursor);
     if (options.limit !== undefined) query.set("limit", String(options.limit));
@@ -28,8 +57,23 @@ export class FerroMcpClient {
     return page as unknown as ToolPage;
   }
 
-  /** All tools, page by page. `limit` is that of a page. */
-  async *tools(options: RequestOptions & { limit?: number } = {}): AsyncGenerator<Tool, void, void> {
+  /**
+   * All tools that the caller may use, page by page. A page is asked for when the loop comes to it.
+   *
+   * @param options `limit` is that of a page; `timeoutMs` too.
+   * @example
+   * ```ts
+   * import { FerroMcpClient } from "@ferromcp/sdk";
+   *
+   * const client = new FerroMcpClient({ baseUrl: "http://127.0.0.1:8080" });
+   * for await (const tool of client.tools()) {
+   *   if (tool.available) console.log(tool.name);
+   * }
+   * // prints: echo
+   * // prints: batch_call
+   * ```
+   */
+  async *tools(options: Omit<ListOptions, "cursor"> = {}): AsyncGenerator<Tool, void, void> {
     let cursor: string | null = null;
     do {
       const page: ToolPage = await this.listTools(cursor === null ? options : { ...options, cursor });
@@ -38,7 +82,34 @@ export class FerroMcpClient {
     } while (cursor !== null);
   }
 
-  /** Calls a tool. `T` is what its output is taken for; it is not checked. */
+  /**
+   * Calls a tool and gives its result. A call that did not run is made again, as {@link RetryOptions} say; one that may have run only with
+   * `idempotent`.
+   *
+   * @typeParam T What the output is taken for; it is not checked.
+   * @param tool Name as listed.
+   * @param args What the tool's `input_schema` asks for; without them, none are sent.
+   * @param options Deadline, tenant, whether it may be made twice.
+   * @throws {@link ToolError} if the tool reports a failure, {@link InvalidArgumentsError} if the arguments do not fit, and the other
+   * classes of {@link FerroMcpError} for what they say.
+   * @example
+   * ```ts
+   * import { FerroMcpClient, InvalidArgumentsError } from "@ferromcp/sdk";
+   *
+   * const client = new FerroMcpClient({ baseUrl: "http://127.0.0.1:8080" });
+   * const signal = AbortSignal.timeout(60_000);
+   * const { output } = await client.callTool("echo", { msg: "hello" }, { deadlineMs: 5000, idempotent: true, signal });
+   * console.log(output);
+   * // prints: hello
+   * try {
+   *   await client.callTool("echo", { msg: 7 });
+   * } catch (error) {
+   *   if (!(error instanceof InvalidArgumentsError)) throw error;
+   *   for (const issue of error.issues) console.log(issue.pointer);
+   * }
+   * // prints: /msg
+   * ```
+   */
   async callTool<T = unknown>(tool: string, args?: unknown, options: CallOptions = {}): Promise<CallResult<T>> {
     const body: Record<string, unknown> = { tool };
     if (args !== undefined) body["arguments"] = args;
@@ -51,6 +122,27 @@ export class FerroMcpClient {
   /**
    * Calls a tool over MCP and yields what it says on the way; the last event is the result. Leaving the loop cancels
    * the call. It is sent once, without retries.
+   *
+   * @typeParam T What the output is taken for; it is not checked.
+   * @param tool Name as listed.
+   * @param args What the tool's `input_schema` asks for.
+   * @param options `timeoutMs` is that of the whole stream.
+   * @throws {@link ToolError} if the tool reports a failure, and also if the arguments do not fit, as MCP has it;
+   * {@link ConnectionError} if the stream ends before the result.
+   * @example
+   * ```ts
+   * import { FerroMcpClient } from "@ferromcp/sdk";
+   *
+   * const client = new FerroMcpClient({ baseUrl: "http://127.0.0.1:8080" });
+   * const requests = [{ tool: "echo", arguments: { msg: "a" } }, { tool: "echo", arguments: { msg: "b" } }];
+   * for await (const event of client.callToolStream<{ success_count: number }>("batch_call", { requests })) {
+   *   if (event.type === "progress") console.log(`${event.progress} of ${event.total}`);
+   *   if (event.type === "result") console.log(`${event.output.success_count} did well`);
+   * }
+   * // prints: 1 of 2
+   * // prints: 2 of 2
+   * // prints: 2 did well
+   * ```
    */
   async *callToolStream<T = unknown>(tool: string, args: unknown = {}, options: RequestOptions = {}): AsyncGenerator<StreamEvent<T>, void, void> {
     const _meta = {
@@ -70,7 +162,24 @@ export class FerroMcpClient {
     yield* this.#http.stream({ method: "POST", path: "/mcp", body, headers, idempotent: false }, options, messages<T>);
   }
 
-  /** Makes many calls in one request. A call that fails is a response with an `error`, not an exception. */
+  /**
+   * Makes many calls in one request. A call that fails is a response with an `error`, not an exception.
+   *
+   * @param requests The calls, 1 to 10,000, or a {@link Batch} of them.
+   * @param options How they are made; `timeoutMs` is that of the whole request.
+   * @throws {@link InvalidRequestError} if two have the same id, or references lead nowhere or in a circle;
+   * {@link QuotaExceededError} if there are more than the tenant may have in a batch. Nothing ran then.
+   * @example
+   * ```ts
+   * import { FerroMcpClient } from "@ferromcp/sdk";
+   *
+   * const client = new FerroMcpClient({ baseUrl: "http://127.0.0.1:8080" });
+   * const { responses } = await client.batchCall([{ tool: "echo", arguments: { msg: "a" } }, { tool: "no_such_tool" }], { parallel: true });
+   * for (const response of responses) console.log(response.success ? response.output : response.error.code);
+   * // prints: a
+   * // prints: tool_not_found
+   * ```
+   */
   async batchCall(requests: BatchRequest[] | Batch, options: BatchOptions = {}): Promise<BatchResult> {
     const list = requests instanceof Batch ? requests.requests : requests;
     const wire = list.map(({ timeoutMs, ...rest }) => (timeoutMs === undefined ? rest : { ...rest, timeout_ms: timeoutMs }));
@@ -90,7 +199,20 @@ export class FerroMcpClient {
     };
   }
 
-  /** What the caller's tenant may use, and has used at this moment. Asking counts against no rate and no quota. */
+  /**
+   * What the caller's tenant may use, and has used at this moment. Asking counts against no rate and no quota.
+   *
+   * @param options Time limit and signal.
+   * @example
+   * ```ts
+   * import { FerroMcpClient } from "@ferromcp/sdk";
+   *
+   * const client = new FerroMcpClient({ baseUrl: "http://127.0.0.1:8080" });
+   * const { quotas } = await client.usage();
+   * console.log(quotas.tool_calls?.remaining ?? "not limited");
+   * // prints: not limited
+   * ```
+   */
   async usage(options: RequestOptions = {}): Promise<Usage> {
     const usage = await this.#http.json({ method: "GET", path: "/v1/usage", idempotent: true }, options);
     if (!isObject(usage) || typeof usage["tenant"] !== "string" || !isObject(usage["quotas"])) {
@@ -99,7 +221,11 @@ export class FerroMcpClient {
     return usage as unknown as Usage;
   }
 
-  /** State of every part of the server. */
+  /**
+   * State of the server and of what stands behind it.
+   *
+   * @param options Time limit and signal.
+   */
   async health(options: RequestOptions = {}): Promise<Health> {
     const health = await this.#http.json({ method: "GET", path: "/health", idempotent: true }, options);
     if (!isObject(health) || typeof health["status"] !== "string") throw protocolError("the answer is no state of a server");

@@ -2,17 +2,28 @@ import { connectionError, FerroMcpError, protocolError, TimeoutError, toError, t
 import { delayAfter, retryOf, sleep, type Retry, type RetryOptions } from "./retry.js";
 import type { RequestOptions } from "./types.js";
 
+/**
+ * Gives the key or token of one attempt, in visible ASCII characters. What it throws ends the request.
+ *
+ * @category Options
+ */
 export type TokenProvider = () => string | Promise<string>;
 
+/**
+ * What a client is made of.
+ *
+ * @category Options
+ */
 export interface ClientOptions {
-  /** Address of the server, as in `http://127.0.0.1:8080`; may have a path. */
+  /** Address of the server, http or https, as in `http://127.0.0.1:8080`; may have a path, but no user name, query or fragment. */
   baseUrl: string | URL;
   /** Key or token of a tenant, or what gives one: it is asked before every attempt. */
   apiKey?: string | TokenProvider;
-  /** Longest time of a request with its retries, in milliseconds. Default: none but the server's. */
+  /** Longest time of a request with its retries, in milliseconds, above 0. Default: none but the server's. */
   timeoutMs?: number;
-  /** False: none. */
+  /** How requests are made again; false: never. Default: 3 attempts. */
   retry?: RetryOptions | false;
+  /** A `fetch` of your own, as for a proxy or a test. Default: that of the platform. */
   fetch?: typeof globalThis.fetch;
   /** Ends everything that this client does. */
   signal?: AbortSignal;

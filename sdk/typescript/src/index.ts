@@ -7,5 +7,5 @@ export type * from "./types.js";
 export {
   CancelledError, ConnectionError, FerroMcpError, InternalError, InvalidArgumentsError, InvalidRequestError, PayloadTooLargeError,
   PermissionDeniedError, ProtocolError, QuotaExceededError, RateLimitedError, TimeoutError, ToolError, ToolNotFoundError,
-  UnauthenticatedError, UnavailableError, UpstreamError, type ErrorCode, type Issue,
+  UnauthenticatedError, UnavailableError, UpstreamError, type ErrorCode, type ErrorDetails, type Issue,
 } from "./errors.js";

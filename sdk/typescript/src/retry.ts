@@ -1,11 +1,17 @@
 import { ConnectionError, FerroMcpError, ProtocolError } from "./errors.js";
 
+/**
+ * How often, and after which waits, a request is made again. A call that did not run is (`rate_limited`, `quota_exceeded` with a time,
+ * `unavailable`); one that may have run only with `idempotent`, as are listings. Waits have jitter, and are never shorter than the server asks for.
+ *
+ * @category Options
+ */
 export interface RetryOptions {
-  /** Attempts in all, at least 1. Default 3. */
+  /** Attempts in all, a whole number of at least 1. Default 3. */
   attempts?: number;
-  /** First wait; doubles with every attempt. Default 200. */
+  /** First wait, in milliseconds, at least 0; doubles with every attempt. Default 200. */
   baseDelayMs?: number;
-  /** Longest wait. If the server asks for a longer one, there is no retry. Default 10,000. */
+  /** Longest wait, in milliseconds, at least 0. If the server asks for a longer one, there is no retry. Default 10,000. */
   maxDelayMs?: number;
 }
 

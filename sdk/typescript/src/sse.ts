@@ -1,10 +1,36 @@
-/** One event of a stream (HTML standard, "Server-sent events"). */
-export interface SseEvent { event: string; data: string; id?: string }
+/**
+ * One event of a stream (HTML standard, "Server-sent events").
+ *
+ * @category Streams
+ */
+export interface SseEvent {
+  /** Its type; `message` if it has none. */
+  event: string;
+  /** Its data, with line feeds between its lines. */
+  data: string;
+  /** The last id that the stream gave, if it gave one. */
+  id?: string;
+}
 
 /** Longest event, in UTF-16 units; a server that never ends one must not fill the memory. */
 const LONGEST = 64 * 1024 * 1024;
 
-/** Turns bytes, cut anywhere, into events. An event without its blank line is not one. */
+/**
+ * Turns bytes, cut anywhere, into events. An event without its blank line is not one. {@link FerroMcpClient.callToolStream} does this
+ * itself; it is here for streams that you read yourself.
+ *
+ * @example
+ * ```ts
+ * import { SseParser } from "@ferromcp/sdk";
+ *
+ * const parser = new SseParser();
+ * const bytes = new TextEncoder().encode("event: tick\ndata: 1\n\ndata: 2");
+ * for (const { event, data } of parser.push(bytes)) console.log(event, data);
+ * // prints: tick 1
+ * ```
+ *
+ * @category Streams
+ */
 export class SseParser {
   readonly #decoder = new TextDecoder("utf-8");
   /** Pieces of the line that has not ended yet. */
@@ -15,6 +41,12 @@ export class SseParser {
   #id: string | undefined;
   #held = 0;
 
+  /**
+   * The events that end in these bytes.
+   *
+   * @param bytes What comes next in the stream.
+   * @throws RangeError if an event is longer than 64 MiB.
+   */
   push(bytes: Uint8Array): SseEvent[] {
     const events: SseEvent[] = [];
     let text = this.#decoder.decode(bytes, { stream: true });
