@@ -90,7 +90,27 @@ def test_what_changes_in_the_release_is_a_new_pod_only_where_it_must_be(key):
 
     before = template(Release(values(key)))
     assert template(Release(values(key, "echo, list_dir"))) == before
-    assert template(Release(values({"hash": "sha256:" + "0" * 64}))) != before
+    other = {"hash": "sha256:" + "0" * 64}
+    assert template(Release(values(other))) == before
+    # Environment variables stay what they were.
+    plain = {"config": "listen: { http: \"0.0.0.0:8080\" }\ntenants: { main: { keys: [\"${KEY_HASH}\"] } }\n"}
+    first, second = (
+        template(Release(plain | {"secret": {"env": True, "values": {"KEY_HASH": k["hash"]}}})) for k in (key, other)
+    )
+    assert first != second
+
+
+def test_a_key_is_rotated_without_a_new_pod(image, key, ferromcp, tmp_path):
+    other = json.loads(ferromcp("keys", "new", "main", "--json").stdout)
+    with Pod(Release(values(key)), image, tmp_path) as pod:
+        pod.wait_for("listening http")
+        assert call(pod, key, "echo", {"msg": "old"}, "mcp.example.com")["output"] == "old"
+        process = pod.pid
+        pod.volumes.update(Release(values(other)))
+        pod.wait_for_text("configuration reloaded")
+        assert call(pod, other, "echo", {"msg": "new"}, "mcp.example.com")["output"] == "new"
+        assert call(pod, key, "echo", {"msg": "old"}, "mcp.example.com")["error"]["code"] == "unauthenticated"
+        assert pod.pid == process and pod.stop() == 0
 
 
 # An HTTP API whose one operation answers when its standard input ends.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Served, ferromcp, finish, made};
+use crate::support::{Peers, Served, directory_with, ferromcp, finish, made, program};
 
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -109,4 +109,95 @@ fn a_tenant_with_key_access_list_and_quota_in_twelve_lines() {
     let denial: Value = serde_json::from_str(denials.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(denial["rule"], "acl.tool.default", "{denial}");
     assert_eq!(run(&["audit", "verify", "./audit"]).code, 0);
+}
+
+/// Calls `read_file` of the server of this name in a host's file, which is started as the host starts it. By MCP Inspector,
+/// which reads files of this form.
+fn read_through_host_file(file: &Path, server: &str) -> Value {
+    let peers = Peers::find();
+    let mut command = std::process::Command::new(&peers.node);
+    command
+        .arg(peers.file("@modelcontextprotocol/inspector/clients/launcher/build/index.js"))
+        .args([
+            "--cli",
+            "--format",
+            "json",
+            "--quiet",
+            "--connect-timeout",
+            "50000",
+            "--config",
+        ])
+        .arg(file)
+        .args([
+            "--server",
+            server,
+            "--method",
+            "tools/call",
+            "--tool-name",
+            "read_file",
+        ])
+        .args(["--tool-args-json", r#"{"path":"hello.txt"}"#]);
+    // Where `cargo install` puts it.
+    let directories = std::env::var_os("PATH").unwrap();
+    let directories =
+        std::iter::once(program().parent().unwrap().to_owned()).chain(std::env::split_paths(&directories));
+    command.env("PATH", std::env::join_paths(directories).unwrap());
+    let said = finish(command, "");
+    assert_eq!(said.code, 0, "{said:?}");
+    serde_json::from_str(&said.stdout).unwrap()
+}
+
+#[test]
+fn a_host_that_starts_its_servers_starts_us() {
+    let data = directory_with("hello.txt", "kept here");
+    let [entry] = &blocks("Use it from an MCP host", "json")[..] else {
+        panic!("one configuration of a host")
+    };
+    assert!(entry.contains("/path/to/data"), "{entry}");
+    let entry = entry.replace("/path/to/data", data.path().to_str().unwrap());
+    // Claude Desktop's file on Linux, with nothing else in it.
+    let file = data.path().join("claude_desktop_config.json");
+    std::fs::write(&file, &entry).unwrap();
+    let answer = read_through_host_file(&file, "ferromcp");
+    assert!(answer.to_string().contains("kept here"), "{answer}");
+
+    // The same by `init`: a server that the host had is reached through us.
+    let [commands] = &blocks("Use it from an MCP host", "sh")[..] else {
+        panic!("how it is done by itself")
+    };
+    let commands: Vec<&str> = commands
+        .lines()
+        .map(|line| line.split("  #").next().unwrap().trim())
+        .collect();
+    let home = data.path().join("home");
+    let host = home.join(".config/Claude/claude_desktop_config.json");
+    std::fs::create_dir_all(host.parent().unwrap()).unwrap();
+    let before = entry.replace("\"ferromcp\": {", "\"notes\": {").replace(
+        "\"command\": \"ferromcp\"",
+        &json!({ "command": program() })
+            .to_string()
+            .replace(['{', '}'], ""),
+    );
+    std::fs::write(&host, &before).unwrap();
+    let run = |line: &str| {
+        let words: Vec<&str> = line.strip_prefix("ferromcp ").unwrap().split(' ').collect();
+        let mut command = ferromcp(&words);
+        command
+            .current_dir(data.path())
+            .env("HOME", &home)
+            .env_remove("XDG_CONFIG_HOME");
+        let said = finish(command, "");
+        assert_eq!(said.code, 0, "{line}: {said:?}");
+    };
+    let [init, undo] = commands[..] else {
+        panic!("{commands:?}")
+    };
+    run(init);
+    let after = std::fs::read_to_string(&host).unwrap();
+    assert!(
+        after.contains("\"ferromcp\"") && !after.contains("\"notes\""),
+        "{after}"
+    );
+    run(undo);
+    assert_eq!(std::fs::read_to_string(&host).unwrap(), before);
 }

@@ -83,7 +83,7 @@ export interface CallResult<T = unknown> {
  * @category Server
  */
 export interface Health {
-  /** `degraded`: a source is not ready. `draining`: the server ends, and begins no more calls. */
+  /** `starting`: servers behind it have not had the time to start. `degraded`: a source is not ready. `draining`: the server ends, and begins no more calls. */
   status: "starting" | "ok" | "degraded" | "draining";
   /** What the server calls itself. */
   name: string;
