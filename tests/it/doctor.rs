@@ -4,7 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::support::{Authority, Finished, Peers, Served, directory_with, ferromcp, finish, fixture};
@@ -258,4 +260,189 @@ fn what_differs_from_the_lock_is_said() {
     let (done, report) = doctor(&file, &[]);
     assert_eq!(done.code, 0, "what is gone is a warning: {report:#}");
     says(&report, "lock.file", "warn", &["fix/greet", "--accept"]);
+}
+
+/// Answers every request on a thread; its address.
+fn answering(said: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(mut connection) = connection else { return };
+            let mut request = Vec::new();
+            let mut piece = [0; 8192];
+            // One resource, without records.
+            while !request.ends_with(b"\r\n\r\n\x0a\x00") {
+                match connection.read(&mut piece) {
+                    Ok(length @ 1..) => request.extend_from_slice(&piece[..length]),
+                    _ => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+            // The path, the credential and the type are those of the configuration and of OTLP.
+            let whole = head.starts_with("post /v1/logs http/1.1\r\n")
+                && head.contains("content-type: application/x-protobuf\r\n")
+                && head.contains("x-key: hunter2hunter2\r\n")
+                && head.contains("content-length: 2\r\n");
+            let said = if whole { said } else { "400 Bad Request" };
+            let rest = "content-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = write!(connection, "HTTP/1.1 {said}\r\n{rest}");
+        }
+    });
+    address
+}
+
+#[test]
+fn a_collector_takes_records_or_what_is_wrong_with_it_is_said() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    for (address, state, words) in [
+        (answering("200 OK"), "ok", &["/v1/logs takes records"][..]),
+        (
+            answering("401 Unauthorized"),
+            "fail",
+            &["401", "audit.otlp.headers"],
+        ),
+        (answering("404 Not Found"), "fail", &["404", ":4318/v1/logs"]),
+        (
+            answering("301 Moved Permanently"),
+            "fail",
+            &["301", "that it leads to"],
+        ),
+        (
+            answering("415 Unsupported Media Type"),
+            "fail",
+            &["415", "protobuf"],
+        ),
+        (
+            answering("503 Service Unavailable"),
+            "warn",
+            &["503", "see why", "dropped"],
+        ),
+        (closed, "fail", &["refused", "start the collector"]),
+        (
+            silent.local_addr().unwrap().to_string(),
+            "fail",
+            &["no answer within 500ms", "start the collector"],
+        ),
+    ] {
+        let config = json!({ "listen": { "http": "127.0.0.1:0" }, "audit": { "otlp": {
+            "endpoint": format!("http://{address}/v1/logs"), "headers": { "X-Key": "${K}" }, "timeout": "500ms",
+        } } });
+        let directory = directory_with("f.yaml", &config.to_string());
+        let (done, report) = doctor(&directory.path().join("f.yaml"), &[("K", "hunter2hunter2")]);
+        says(&report, "audit.otlp", state, words);
+        assert_eq!(done.code, i32::from(state == "fail"), "{report:#}");
+        assert!(!done.stdout.contains("hunter2"), "{done:?}");
+    }
+}
+
+/// A server over TLS whose clock is `ahead` of ours, in seconds, and that answers with this body; its address.
+fn over_tls(authority: &Authority, ahead: i64, body: &'static str) -> String {
+    let settings = authority.server().server_settings();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let Ok(connection) = connection else { return };
+            let session = ServerConnection::new(settings.clone()).unwrap();
+            let mut stream = StreamOwned::new(session, connection);
+            // Fails for a client that does not trust us.
+            let mut request = [0; 8192];
+            let Ok(length) = stream.read(&mut request) else {
+                continue;
+            };
+            let apart = Duration::from_secs(ahead.unsigned_abs());
+            let now = match ahead {
+                0.. => SystemTime::now() + apart,
+                _ => SystemTime::now() - apart,
+            };
+            let date = httpdate::fmt_http_date(now);
+            let sent = if request[..length].starts_with(b"HEAD ") {
+                ""
+            } else {
+                body
+            };
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{sent}",
+                body.len()
+            );
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    url
+}
+
+#[test]
+fn keys_over_https_and_the_clock_of_who_gives_them() {
+    const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","use":"sig","alg":"EdDSA","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let ours = Authority::new("ours");
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    std::fs::write(at("ours.pem"), ours.pem()).unwrap();
+    std::fs::write(at("other.pem"), Authority::new("other").pem()).unwrap();
+    let look = |url: &str, leeway: &str, trusted: &str| {
+        let config = json!({ "listen": { "http": "127.0.0.1:0" }, "tenants": { "a": {} }, "auth": { "jwt": {
+            "issuer": url, "audience": "ferromcp", "jwks": format!("{url}/keys"), "leeway": leeway,
+        } } });
+        std::fs::write(at("f.yaml"), config.to_string()).unwrap();
+        doctor(&at("f.yaml"), &[("SSL_CERT_FILE", at(trusted).to_str().unwrap())])
+    };
+
+    let right = over_tls(&ours, 0, KEYS);
+    let (done, report) = look(&right, "60s", "ours.pem");
+    says(&report, "auth.jwt.jwks", "ok", &["https://localhost", ": 1 keys"]);
+    says(&report, "clock", "ok", &["s apart from localhost"]);
+    assert_eq!(done.code, 0, "{report:#}");
+    let (done, report) = look(&right, "60s", "other.pem");
+    says(
+        &report,
+        "auth.jwt.jwks",
+        "fail",
+        &["UnknownIssuer", "check auth.jwt.jwks"],
+    );
+    says(&report, "clock", "skipped", &["said the time"]);
+    assert_eq!(done.code, 1, "{report:#}");
+    let (_, report) = look(&over_tls(&ours, 0, r#"{"keys":[]}"#), "60s", "ours.pem");
+    says(&report, "auth.jwt.jwks", "fail", &["no key that can be used"]);
+
+    for (ahead, leeway, state) in [
+        (300, "60s", "fail"),
+        (-300, "60s", "fail"),
+        (300, "10m", "ok"),
+        (-300, "10m", "ok"),
+    ] {
+        let (done, report) = look(&over_tls(&ours, ahead, KEYS), leeway, "ours.pem");
+        let (found, message, fix) = check(&report, "clock");
+        assert_eq!(found, state, "{report:#}");
+        let apart: i64 = message.split(' ').next().unwrap().parse().unwrap();
+        assert!((298..=330).contains(&apart), "{message}");
+        if state == "fail" {
+            assert!(
+                message.contains("leeway is 60 s") && fix.contains("set the clock"),
+                "{report:#}"
+            );
+        }
+        assert_eq!(done.code, i32::from(state == "fail"), "{report:#}");
+    }
+    // Where no token goes by the clock, it is a warning.
+    let url = over_tls(&ours, 300, "");
+    let config =
+        json!({ "listen": { "http": "127.0.0.1:0" }, "servers": { "far": { "url": format!("{url}/mcp") } } });
+    std::fs::write(at("f.yaml"), config.to_string()).unwrap();
+    let (_, report) = doctor(
+        &at("f.yaml"),
+        &[("SSL_CERT_FILE", at("ours.pem").to_str().unwrap())],
+    );
+    says(
+        &report,
+        "clock",
+        "warn",
+        &["apart from localhost", "set the clock"],
+    );
 }

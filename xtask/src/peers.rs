@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::process::{Finished, Line, Running, capture, free_address, run};
 use crate::report::{Suite, conclude};
-use crate::{Outcome, suite, workspace};
+use crate::{Outcome, browser, suite, workspace};
 
 pub(crate) const HELP: &str = "\
 cargo xtask peers [--install] [--server NAME] [--client NAME] [--transport stdio|http] [--no-build]
@@ -90,6 +90,7 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     }
     let tools = install()?;
     if only_install {
+        browser::install()?;
         for (name, value) in tools.environment() {
             println!("{name}={}", value.display());
         }
@@ -113,7 +114,7 @@ pub(crate) fn install() -> Result<Tools, String> {
     let root = workspace::root();
     let peers = root.join(".peers");
     let node_directory = peers.join("node");
-    install_node(&root.join("tests/peers/node"), &node_directory)?;
+    install_npm(&root.join("tests/peers/node"), &node_directory, || Ok(()))?;
     let node = find_node(&node_directory)?;
     let venv = peers.join("venv");
     install_python(&root.join("tests/peers/python/requirements.txt"), &venv)?;
@@ -132,7 +133,8 @@ pub(crate) fn install_packages() -> Result<PathBuf, String> {
     Ok(venv.join("bin/python"))
 }
 
-fn install_node(from: &Path, to: &Path) -> Outcome {
+/// The npm packages and scripts of `from`, once for each lock file; `finish` makes of them what is used.
+pub(crate) fn install_npm(from: &Path, to: &Path, finish: impl FnOnce() -> Outcome) -> Outcome {
     make_directory(to)?;
     // Node resolves imports from where a script lies, so the scripts live beside node_modules.
     for name in names_in(from)? {
@@ -154,6 +156,7 @@ fn install_node(from: &Path, to: &Path) -> Outcome {
         .current_dir(to)
         .args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"]))
     .map_err(|message| format!("{message}\n  npm comes with Node: install Node 20 or newer"))?;
+    finish()?;
     write(&stamp, &wanted)
 }
 

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::browser;
 use crate::peers;
 use crate::process::{capture, run};
 use crate::report::Suite;
@@ -17,6 +18,7 @@ pub(crate) fn typescript() -> Result<Suite, String> {
     run(Command::new("npm")
         .args(["ci", "--no-audit", "--no-fund", "--silent"])
         .current_dir(&directory))?;
+    browser::install()?;
     let mut command = Command::new("npm");
     command.args(["test", "--silent"]).current_dir(&directory);
     test("TypeScript SDK", command, tap, started)

@@ -90,21 +90,30 @@ fn rust(tools: &peers::Tools, filter: &[String]) -> Result<Suite, String> {
         command.arg("--");
     }
     command.args(filter).envs(tools.environment());
-    rust_suite("rust", &mut command)
+    let runner = if nextest { Runner::Nextest } else { Runner::Cargo };
+    rust_suite("rust", &mut command, runner)
 }
 
 fn doctests() -> Result<Suite, String> {
     rust_suite(
         "rust documentation",
         workspace::cargo().args(["test", "--doc", "--workspace", "--all-features"]),
+        Runner::Cargo,
     )
 }
 
-fn rust_suite(name: &str, command: &mut Command) -> Result<Suite, String> {
+/// Who runs the tests, and so whose closing lines count.
+#[derive(Clone, Copy)]
+enum Runner {
+    Nextest,
+    Cargo,
+}
+
+fn rust_suite(name: &str, command: &mut Command, runner: Runner) -> Result<Suite, String> {
     let started = Instant::now();
     let finished = capture(command, LIMIT, true)?;
     let mut suite = Suite::new(name);
-    let counts = count(&finished);
+    let counts = count(&finished, runner);
     (suite.passed, suite.skipped) = (counts.passed, counts.skipped);
     for index in 0..counts.failed {
         suite.fail(
@@ -126,16 +135,23 @@ struct Counts {
     skipped: usize,
 }
 
-/// Adds up the closing lines of `cargo test` (one per binary) or the one of nextest.
-fn count(finished: &Finished) -> Counts {
+/// Adds up the closing lines of `cargo test` (one per binary), or takes the one of nextest. Nextest also shows what a failing test
+/// printed, with the closing line of its binary in it; that is the same failure again.
+fn count(finished: &Finished, runner: Runner) -> Counts {
     let mut counts = Counts::default();
-    for line in &finished.lines {
-        let text = line.text.trim();
-        if text.starts_with("Summary [") || text.starts_with("test result:") {
-            counts.passed += number_before(text, "passed");
-            counts.failed += number_before(text, "failed") + number_before(text, "timed out");
-            counts.skipped += number_before(text, "skipped") + number_before(text, "ignored");
-        }
+    let lines = finished.lines.iter().map(|line| line.text.trim());
+    let closing: Vec<&str> = match runner {
+        Runner::Nextest => lines
+            .filter(|text| text.starts_with("Summary ["))
+            .last()
+            .into_iter()
+            .collect(),
+        Runner::Cargo => lines.filter(|text| text.starts_with("test result:")).collect(),
+    };
+    for text in closing {
+        counts.passed += number_before(text, "passed");
+        counts.failed += number_before(text, "failed") + number_before(text, "timed out");
+        counts.skipped += number_before(text, "skipped") + number_before(text, "ignored");
     }
     counts
 }
@@ -153,7 +169,7 @@ mod tests {
     use super::*;
     use crate::process::Line;
 
-    fn counts_of(text: &str) -> Counts {
+    fn counts_of(runner: Runner, text: &str) -> Counts {
         let lines = text
             .lines()
             .map(|line| Line {
@@ -161,13 +177,14 @@ mod tests {
                 text: line.to_owned(),
             })
             .collect();
-        count(&Finished { status: None, lines })
+        count(&Finished { status: None, lines }, runner)
     }
 
     #[test]
     fn nextest_summary_is_understood() {
         assert_eq!(
             counts_of(
+                Runner::Nextest,
                 "     Summary [   1.234s] 12 tests run: 10 passed (1 slow), 1 failed, 1 timed out, 3 skipped"
             ),
             Counts {
@@ -177,7 +194,10 @@ mod tests {
             }
         );
         assert_eq!(
-            counts_of("     Summary [   0.007s] 2 tests run: 2 passed, 0 skipped"),
+            counts_of(
+                Runner::Nextest,
+                "     Summary [   0.007s] 2 tests run: 2 passed, 0 skipped"
+            ),
             Counts {
                 passed: 2,
                 failed: 0,
@@ -192,12 +212,36 @@ mod tests {
                     noise 7 passed\n\
                     test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s";
         assert_eq!(
-            counts_of(text),
+            counts_of(Runner::Cargo, text),
             Counts {
                 passed: 7,
                 failed: 1,
                 skipped: 1
             }
         );
+    }
+
+    #[test]
+    fn a_failing_test_of_nextest_is_counted_once() {
+        let text = "        FAIL [   0.005s] (1/2) ferromcp-config tests::one\n\
+                    \x20 stdout ---\n\
+                    \n\
+                    \x20   running 1 test\n\
+                    \x20   test tests::one ... FAILED\n\
+                    \x20   Summary [ 9.999s] 7 tests run: 7 passed, 0 skipped\n\
+                    \x20   test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 41 filtered out; finished in 0.00s\n\
+                    \x20 stderr ---\n\
+                    ------------\n\
+                    \x20    Summary [   0.007s] 2 tests run: 1 passed, 1 failed, 41 skipped\n\
+                    error: test run failed";
+        assert_eq!(
+            counts_of(Runner::Nextest, text),
+            Counts {
+                passed: 1,
+                failed: 1,
+                skipped: 41
+            }
+        );
+        assert_eq!(counts_of(Runner::Nextest, ""), Counts::default());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Every check is a function that gives findings; all run at once, and are printed in their order as they come.
 
+mod collector;
 mod files;
 mod finding;
 mod machine;
@@ -87,6 +88,7 @@ async fn examine(args: &Doctor, loaded: &Loaded) -> Result<Vec<Finding>, Failure
             vec![servers::server(config, server, watchdog, started).await]
         }));
     }
+    checks.push_back(Box::pin(collector::collector(config)));
     checks.push_back(Box::pin(remote::keys(config)));
     checks.push_back(Box::pin(remote::clock(config)));
     let secrets = Secrets::of(config);

@@ -27,4 +27,5 @@ mod exporter;
 mod queue;
 mod record;
 
+pub(crate) use client::{Client, Sent};
 pub(crate) use exporter::{Exporter, Settings};

@@ -9,9 +9,11 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { answer, proxy, refuse, serve } from "./support.mjs";
 
+// The last is the one that `cargo xtask test` installs where there is none.
 const BROWSER = process.env.CHROMIUM_BIN ?? process.env.PATH.split(delimiter)
-  .flatMap((place) => ["chromium", "chromium-browser", "google-chrome"].map((name) => join(place, name))).find(runs);
-const skip = BROWSER === undefined ? "no Chromium: install chromium, or set CHROMIUM_BIN" : false;
+  .flatMap((place) => ["chromium", "chromium-browser", "google-chrome"].map((name) => join(place, name)))
+  .concat(fileURLToPath(new URL("../../../.peers/chromium/chromium", import.meta.url))).find(runs);
+const skip = BROWSER === undefined ? "no Chromium: cargo xtask peers --install (Linux on x86-64), install chromium, or set CHROMIUM_BIN" : false;
 const BUILD = fileURLToPath(new URL("../dist/esm/", import.meta.url));
 let pages, port, server, between, directory, browser, page;
 

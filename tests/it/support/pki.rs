@@ -11,7 +11,7 @@ use rcgen::{
     date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 use super::{Answer, PATIENCE, parse};
 
@@ -33,6 +33,19 @@ impl Leaf {
 
     pub(crate) fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// What a server needs to show this certificate.
+    pub(crate) fn server_settings(&self) -> Arc<ServerConfig> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let settings = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], key)
+            .expect("a key that fits");
+        Arc::new(settings)
     }
 }
 

@@ -154,6 +154,11 @@ impl Secrets {
                 Transport::Grpc(grpc) => grpc.headers.iter().for_each(|(_, value)| found.header(value)),
             }
         }
+        if let Some(otlp) = &config.audit.otlp {
+            let headers = otlp.endpoint.headers.iter();
+            headers.for_each(|(_, value)| found.header(value));
+            found.text(otlp.endpoint.url.query().unwrap_or_default());
+        }
         if let Some(JwtKeys::Secret(secret)) = config.auth.jwt.as_ref().map(|jwt| &jwt.keys) {
             found.add(secret);
         }
@@ -211,12 +216,14 @@ mod tests {
     #[test]
     fn no_secret_of_the_file_is_in_a_line() {
         let text = "servers:\n  a: { command: x, args: [\"--key=${K}\", --plain-argument], env: { T: envenv, S: abc } }\n  \
-                    b: { url: \"http://h/m?q=querys\", headers: { Authorization: \"Bearer headerh\" } }\n";
+                    b: { url: \"http://h/m?q=querys\", headers: { Authorization: \"Bearer headerh\" } }\n\
+                    audit: { otlp: { endpoint: \"http://c/v1/logs?k=queryc\", headers: { X-Key: \"Basic headerc\" } } }\n";
         let config = Config::from_yaml(text, Path::new("f"), &|_| Some("resolved".to_owned())).unwrap();
         let secrets = Secrets::of(&config);
-        let said = "--key=resolved --plain-argument envenv abc q=querys headerh Bearer headerh";
+        let said =
+            "--key=resolved --plain-argument envenv abc q=querys headerh Bearer headerh k=queryc headerc";
         let finding = Finding::fail("c", said, said).without(&secrets);
-        let clean = "[redacted] --plain-argument [redacted] abc [redacted] [redacted] [redacted]";
+        let clean = "[redacted] --plain-argument [redacted] abc [redacted] [redacted] [redacted] [redacted] [redacted]";
         assert_eq!(
             (finding.message.as_str(), finding.fix.as_deref()),
             (clean, Some(clean))

@@ -24,10 +24,14 @@ const MAX_PAUSE: Duration = Duration::from_secs(600);
 pub(crate) enum Sent {
     /// Accepted, but for so many records, for this reason.
     Accepted { rejected: u64, reason: String },
-    /// Not now; again after this time, if the collector named one.
-    Later { after: Option<Duration>, reason: String },
+    /// Not now; again after this time, if the collector named one. Without a status it gave no answer.
+    Later {
+        status: Option<StatusCode>,
+        after: Option<Duration>,
+        reason: String,
+    },
     /// Never.
-    Refused { reason: String },
+    Refused { status: StatusCode, reason: String },
 }
 
 /// Why there can be no client.
@@ -92,8 +96,13 @@ impl Client {
     pub(crate) async fn send(&self, body: Bytes) -> Sent {
         match tokio::time::timeout(self.timeout, self.exchange(body)).await {
             Ok(Ok(sent)) => sent,
-            Ok(Err(reason)) => Sent::Later { after: None, reason },
+            Ok(Err(reason)) => Sent::Later {
+                status: None,
+                after: None,
+                reason,
+            },
             Err(_) => Sent::Later {
+                status: None,
                 after: None,
                 reason: format!("no answer within {:?}", self.timeout),
             },
@@ -136,10 +145,11 @@ fn meaning(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Sent {
             reason: String::new(),
         },
         429 | 502 | 503 | 504 => Sent::Later {
+            status: Some(status),
             after: headers.get(RETRY_AFTER).and_then(|value| retry_after(value, now)),
             reason,
         },
-        _ => Sent::Refused { reason },
+        _ => Sent::Refused { status, reason },
     }
 }
 

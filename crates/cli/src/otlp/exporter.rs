@@ -181,7 +181,7 @@ impl Sender {
                     self.queue.done(rejected);
                     return true;
                 }
-                Sent::Refused { reason } => {
+                Sent::Refused { reason, .. } => {
                     tracing::warn!(
                         records,
                         reason,
@@ -191,7 +191,7 @@ impl Sender {
                     self.queue.done(records + batch.lost);
                     return true;
                 }
-                Sent::Later { after, reason } => self.pause(after, &reason).await,
+                Sent::Later { after, reason, .. } => self.pause(after, &reason).await,
             }
         }
     }

@@ -29,7 +29,14 @@ fn statuses_say_now_later_or_never() {
     }
     for status in [429, 502, 503, 504] {
         assert!(
-            matches!(means(status), Sent::Later { after: None, .. }),
+            matches!(
+                means(status),
+                Sent::Later {
+                    status: Some(_),
+                    after: None,
+                    ..
+                }
+            ),
             "{status}"
         );
     }
