@@ -3,7 +3,6 @@
 //! Read, check, compare, start what is new, swap one pointer, let go of what is old. Whatever fails before the swap leaves
 //! everything as it was.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
