@@ -139,11 +139,10 @@ struct Counts {
 /// printed, with the closing line of its binary in it; that is the same failure again.
 fn count(finished: &Finished, runner: Runner) -> Counts {
     let mut counts = Counts::default();
-    let lines = finished.lines.iter().map(|line| line.text.trim());
+    let mut lines = finished.lines.iter().map(|line| line.text.trim());
     let closing: Vec<&str> = match runner {
         Runner::Nextest => lines
-            .filter(|text| text.starts_with("Summary ["))
-            .last()
+            .rfind(|text| text.starts_with("Summary ["))
             .into_iter()
             .collect(),
         Runner::Cargo => lines.filter(|text| text.starts_with("test result:")).collect(),

@@ -25,9 +25,10 @@ const { version, repository } = JSON.parse(readFileSync(join(root, "package.json
 const home = repository.url.replace(/^git\+/, "").replace(/\.git$/, "");
 const directory = mkdtempSync(join(tmpdir(), "ferromcp-docs-"));
 try {
-  // What lies outside of the package is not in the reference: links to it lead to the repository.
+  // What lies outside of the package is not in the reference: links to it lead to the repository. The page has a title of its own.
   const readme = join(directory, "README.md");
-  writeFileSync(readme, readFileSync(join(root, "README.md"), "utf8").replaceAll("](../../", `](${home}/blob/main/`));
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  writeFileSync(readme, text.replace(/^# .*\n/, "").replaceAll("](../../", `](${home}/blob/main/`));
   const app = await Application.bootstrap({
     entryPoints: [join(root, "src/index.ts")],
     tsconfig: join(root, "tsconfig.json"),

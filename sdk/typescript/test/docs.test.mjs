@@ -25,6 +25,8 @@ const page = (name) => readFileSync(join(pages, name), "utf8");
 
 test("the landing page is the README, and every export has a page in a category", () => {
   assert.match(page("index.html"), /npm pack/);
+  assert.match(page("index.html"), /href="https:[^"]+\/blob\/main\/docs\/batch\.md"/);
+  assert.equal(page("index.html").match(/<h1/g).length, 1);
   const index = readFileSync(join(root, "src/index.ts"), "utf8");
   const listed = page("modules.html");
   const exports = [...index.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, names]) => names.split(","))
