@@ -89,7 +89,7 @@ impl Choice {
         }
         if self.is_static() {
             flags.push("-Ctarget-feature=+crt-static".to_owned());
-            // Some 2 MB of relocations become 50 KB; the program applies them to itself, whatever the system's C library.
+            // Relative relocations in a fortieth of the room; the program applies them to itself, whatever the system's C library.
             flags.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
         }
         let home = std::env::var_os("CARGO_HOME").map_or_else(
