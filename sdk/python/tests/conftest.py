@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pytest
 
 from ferromcp import Client, Retry
-from support import Driven, Proxy, Server
+from support import Driven, Proxy, Server, Tool
 
 KEY = "fmk_sdk_test_key"
 QUICK = Retry(base_delay_ms=1, max_delay_ms=50)
@@ -62,3 +62,12 @@ def through(make: Make, between: Proxy) -> Make:
         return make(url or between.url, **{"retry": QUICK, **options})
 
     return new
+
+
+@pytest.fixture(scope="module")
+def tool() -> Iterator[Tool]:
+    """A tool behind a server, which counts how often it runs."""
+    one = Tool()
+    one.listed()
+    yield one
+    one.stop()

@@ -153,14 +153,6 @@ def wanted(kind: type, way: str) -> type[BaseException]:
     return asyncio.CancelledError if (kind, way) == (Async, "caller") else ferromcp.CancelledError
 
 
-@pytest.fixture(scope="module")
-def tool() -> Iterator[Tool]:
-    one = Tool()
-    one.listed()
-    yield one
-    one.stop()
-
-
 @pytest.fixture
 def between(tool: Tool) -> Iterator[Proxy]:
     proxy = Proxy(tool.server.url)

@@ -19,14 +19,6 @@ GIVEN = {"text": "día"}
 Spoil = Callable[[socket.socket, bytes, bytes], None]
 
 
-@pytest.fixture(scope="module")
-def tool() -> Iterator[Tool]:
-    one = Tool()
-    one.listed()
-    yield one
-    one.stop()
-
-
 @pytest.fixture
 def between(tool: Tool) -> Iterator[Proxy]:
     proxy = Proxy(tool.server.url)

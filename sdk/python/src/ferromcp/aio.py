@@ -119,7 +119,14 @@ class AsyncStream:
         elif self._requests.closed:
             await self.aclose()
             raise cancelled("the client was closed")
-        return await self._requests.within(self._running.__anext__, self._limit)
+        try:
+            return await self._requests.within(self._running.__anext__, self._limit)
+        except StopAsyncIteration:
+            raise
+        except BaseException:
+            # Whoever is cancelled as an event arrives does not get it, and the connection is still open.
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         self._closed = True

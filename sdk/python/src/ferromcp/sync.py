@@ -8,7 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import httpx
@@ -134,6 +134,7 @@ class Stream:
         self._stream = stream
         self._cancel = cancel
         self._begun = False
+        self._task: asyncio.Task[Any] | None = None
 
     def __iter__(self) -> Stream:
         return self
@@ -144,35 +145,43 @@ class Stream:
             self.close()
             raise cancelled("the caller cancelled the request")
         try:
-            event = self._loop.run(_next(self._stream), self._cancel)
+            event = self._loop.run(self._next(), self._cancel)
         except _Closed:
             if not self._begun:
                 raise
             raise cancelled("the client was closed") from None
+        except BaseException:
+            # An event that came in that moment is nobody's, and the connection is still open.
+            with suppress(_Closed):
+                self._loop.run(self._given_up(), None)
+            raise
         self._begun = True
         if event is None:
             raise StopIteration
         return event
 
+    async def _next(self) -> StreamEvent | None:
+        self._task = asyncio.current_task()
+        # A coroutine cannot end with StopAsyncIteration.
+        async for event in self._stream:
+            return event
+        return None
+
+    async def _given_up(self) -> None:
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        await self._stream.aclose()
+
     def close(self) -> None:
-        try:
+        # With its client, all of it has ended.
+        with suppress(_Closed):
             self._loop.run(self._stream.aclose(), None)
-        except _Closed:
-            # With its client, all of it has ended.
-            return
 
     def __enter__(self) -> Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-async def _next(stream: AsyncStream) -> StreamEvent | None:
-    # A coroutine cannot end with StopAsyncIteration.
-    async for event in stream:
-        return event
-    return None
 
 
 class Client:
