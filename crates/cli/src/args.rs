@@ -15,7 +15,7 @@ pub(crate) use admin::{AdminApi, Apply, Rollback, Tenants, TenantsCommand, Upgra
 pub(crate) use doctor::Doctor;
 pub(crate) use health::Health;
 pub(crate) use init::Init;
-pub(crate) use server::{Server, Usage};
+pub(crate) use server::{Address, Server, Usage};
 
 /// The guarded front door for MCP tools.
 ///

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// A running server, and what opens it.
+/// A running server, and the certificates of both sides.
 #[derive(Debug, Args)]
-pub(crate) struct Server {
+pub(crate) struct Address {
     /// A running server: http:// or https:// (REST), grpc:// or grpcs:// (its gRPC door).
     #[arg(
         long,
@@ -15,9 +15,6 @@ pub(crate) struct Server {
         default_value = "http://127.0.0.1:8080"
     )]
     pub(crate) url: String,
-    /// Key or token for the server, sent as `Authorization: Bearer`.
-    #[arg(long, value_name = "KEY", env = "FERROMCP_TENANT_KEY", hide_env_values = true)]
-    pub(crate) tenant_key: Option<String>,
     /// Trust the certificates of this PEM file, instead of those that the system trusts.
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -27,6 +24,16 @@ pub(crate) struct Server {
     /// Private key of the client certificate: a PEM file.
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub(crate) key: Option<PathBuf>,
+}
+
+/// A running server, and what opens it.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    #[command(flatten)]
+    pub(crate) address: Address,
+    /// Key or token for the server, sent as `Authorization: Bearer`.
+    #[arg(long, value_name = "KEY", env = "FERROMCP_TENANT_KEY", hide_env_values = true)]
+    pub(crate) tenant_key: Option<String>,
 }
 
 #[derive(Debug, Args)]

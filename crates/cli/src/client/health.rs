@@ -7,11 +7,12 @@ use crate::args::Health;
 use crate::exit::Failure;
 
 pub(crate) fn health(args: &Health) -> Result<(), Failure> {
-    let mut builder = Client::builder(&args.url).connect_timeout(args.timeout);
-    if let Some(ca) = &args.ca {
+    let address = &args.address;
+    let mut builder = Client::builder(&address.url).connect_timeout(args.timeout);
+    if let Some(ca) = &address.ca {
         builder = builder.ca(ca);
     }
-    if let Some((certificate, key)) = args.cert.as_deref().zip(args.key.as_deref()) {
+    if let Some((certificate, key)) = address.cert.as_deref().zip(address.key.as_deref()) {
         builder = builder.identity(certificate, key);
     }
     let ready = run_async(async {
@@ -21,7 +22,7 @@ pub(crate) fn health(args: &Health) -> Result<(), Failure> {
             Ok(answer) => answer.map_err(failed),
             Err(_) => Err(Failure::Other(format!(
                 "{} did not answer within {}; allow it more with --timeout",
-                args.url,
+                address.url,
                 humantime::format_duration(args.timeout)
             ))),
         }
@@ -30,7 +31,7 @@ pub(crate) fn health(args: &Health) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::Other(format!(
             "{} takes no calls: it starts or drains; `GET /health` says what it waits for",
-            args.url
+            address.url
         ))),
     }
 }

@@ -103,16 +103,17 @@ fn made(tool: &str, arguments: Option<&str>) -> Result<Call, Failure> {
 }
 
 fn client(server: &Server) -> Result<Client, Failure> {
-    let mut builder = Client::builder(&server.url).connect_timeout(CONNECT);
+    let address = &server.address;
+    let mut builder = Client::builder(&address.url).connect_timeout(CONNECT);
     if let Some(key) = &server.tenant_key {
         builder = builder.key(key);
     }
     let secure = ["https:", "grpcs:"]
         .iter()
-        .any(|scheme| server.url.starts_with(scheme));
+        .any(|scheme| address.url.starts_with(scheme));
     // Files are read where they are needed, and where they were named.
-    if secure || server.ca.is_some() || server.cert.is_some() {
-        builder = builder.tls(trust::settings(server)?);
+    if secure || address.ca.is_some() || address.cert.is_some() {
+        builder = builder.tls(trust::settings(address)?);
     }
     builder.build().map_err(|e| Failure::Usage(format!("--url {e}")))
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 use ferromcp_client::{Part, TrustError, tls};
 use rustls::ClientConfig;
 
-use crate::args::Server;
+use crate::args::Address;
 use crate::exit::Failure;
 
 /// What the arguments say.
-pub(super) fn settings(server: &Server) -> Result<ClientConfig, Failure> {
-    let identity = server.cert.as_deref().zip(server.key.as_deref());
-    made(server.ca.as_deref(), identity)
+pub(super) fn settings(address: &Address) -> Result<ClientConfig, Failure> {
+    let identity = address.cert.as_deref().zip(address.key.as_deref());
+    made(address.ca.as_deref(), identity)
 }
 
 /// Trusts what the system trusts, and shows nothing.
