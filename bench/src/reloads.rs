@@ -13,21 +13,23 @@ use crate::client::{Connection, Marked};
 use crate::server::{Server, Start, beside_us};
 use crate::settings::new_key;
 use crate::target::{MARK, Program};
-use crate::throughput::{Options, median, percentile};
+use crate::throughput::{median, percentile};
 
 /// Calls per second, by all connections together.
 const RATE: u32 = 2000;
 /// Connections for each kind of call.
 const CONNECTIONS: u32 = 4;
-/// Reloads in a row.
-const SERIES: usize = 10;
+/// Nothing changes and the configuration does, in turn, each for so long. Percentiles are of one such time, and what is
+/// printed is the median of those: times in which the machine had no core for us count like any other, once.
+const WINDOW: Duration = Duration::from_secs(1);
 /// Servers that no reload changes.
 const KEPT: usize = 10;
-/// How often the configuration changes.
-const PACES: [(&str, Duration); 2] = [
-    ("one a second", Duration::from_secs(1)),
-    ("one after the other", Duration::ZERO),
-];
+/// How the configuration changes.
+#[derive(Clone, Copy)]
+enum Pace {
+    Each,
+    WithoutPause,
+}
 
 /// What is called.
 const KINDS: [(&str, &str); 3] = [
@@ -36,80 +38,61 @@ const KINDS: [(&str, &str); 3] = [
     ("server that every reload replaces", "changed__echo"),
 ];
 
-/// Measures and prints a table: medians over the rounds, ratios within a round.
+/// Measures and prints a table for each pace.
 ///
 /// # Errors
 /// A server does not start, a reload is refused, or any answer is wrong.
-pub async fn run(options: &Options, reloads: usize) -> Result<()> {
-    for (pace, every) in PACES {
-        at_pace(options, reloads, (pace, every)).await?;
-    }
-    Ok(())
-}
-
-async fn at_pace(options: &Options, reloads: usize, (pace, every): (&str, Duration)) -> Result<()> {
-    let mut rows = vec![Vec::new(); KINDS.len()];
-    let mut took = Vec::new();
-    for _ in 0..options.rounds {
-        let turn = turn(reloads, every).await?;
-        for (row, phases) in rows.iter_mut().zip(turn.phases) {
-            row.push(phases);
-        }
-        took.push(turn.took);
-    }
-    println!(
-        "\n{reloads} reloads, {pace}, {} ms each, at {RATE} calls/s; {} children; server and load on {} cores",
-        median(took).round(),
-        KEPT + 1,
-        std::thread::available_parallelism().map_or(1, usize::from),
-    );
-    println!(
-        "| calls of | p50 us without | during | p99 us without | during | p99, during / without | best |"
-    );
-    println!("|---|---:|---:|---:|---:|---:|---:|");
-    for ((name, _), row) in KINDS.iter().zip(&rows) {
-        let of = |phase: usize, fraction: f64| {
-            median(
-                row.iter()
-                    .map(|phases| percentile(&phases[phase], fraction))
-                    .collect(),
-            )
+pub async fn run(reloads: usize) -> Result<()> {
+    for pace in [Pace::Each, Pace::WithoutPause] {
+        let measured = measured(reloads, pace).await?;
+        let pace = match pace {
+            Pace::Each => "one a second",
+            Pace::WithoutPause => "one after the other",
         };
-        let mut ratios: Vec<f64> = row
-            .iter()
-            .map(|[without, during]| percentile(during, 0.99) / percentile(without, 0.99))
-            .collect();
-        ratios.sort_unstable_by(f64::total_cmp);
         println!(
-            "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} |",
-            of(0, 0.5),
-            of(1, 0.5),
-            of(0, 0.99),
-            of(1, 0.99),
-            median(ratios.clone()),
-            ratios[0],
+            "\n{} reloads, {pace}, {:.1} ms each; {RATE} calls/s; {} children; server and load on {} cores; medians of {} times of 1 s",
+            measured.reloads,
+            measured.took.as_secs_f64() * 1e3 / measured.reloads as f64,
+            KEPT + 1,
+            std::thread::available_parallelism().map_or(1, usize::from),
+            measured.kinds[0].len().div_ceil(2),
         );
+        println!("| calls of | p50 us without | during | p99 us without | during | p99, during / without |");
+        println!("|---|---:|---:|---:|---:|---:|");
+        for ((name, _), windows) in KINDS.iter().zip(&measured.kinds) {
+            let [p50, p99] = [0.5, 0.99].map(|fraction| {
+                [0, 1].map(|during| {
+                    let of_kind = windows.iter().skip(during).step_by(2);
+                    median(of_kind.map(|window| percentile(window, fraction)).collect())
+                })
+            });
+            println!(
+                "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} |",
+                p50[0],
+                p50[1],
+                p99[0],
+                p99[1],
+                p99[1] / p99[0],
+            );
+        }
     }
     Ok(())
 }
 
-/// Sorted latencies while nothing changes and while the configuration does, in units of 100 ns.
-type Phases = [Vec<u32>; 2];
+/// Sorted latencies in units of 100 ns, by the time in which a call began: nothing changed in the even ones.
+type Windows = Vec<Vec<u32>>;
 
-struct Turn {
+struct Measured {
     /// For each of [`KINDS`].
-    phases: Vec<Phases>,
-    /// Of a reload, in milliseconds.
-    took: f64,
+    kinds: Vec<Windows>,
+    reloads: usize,
+    took: Duration,
 }
 
-const WARMING: usize = 0;
-const WITHOUT: usize = 1;
-const DURING: usize = 2;
-const OVER: usize = 3;
+const WARMING: usize = usize::MAX;
+const OVER: usize = usize::MAX - 1;
 
-async fn turn(reloads: usize, every: Duration) -> Result<Turn> {
-    let quiet = (every * SERIES as u32).max(Duration::from_secs(1));
+async fn measured(reloads: usize, pace: Pace) -> Result<Measured> {
     let (key, hash) = new_key(&["--admin"])?;
     let admin = free_port()?;
     let config = Config::new(&hash, admin)?;
@@ -121,56 +104,72 @@ async fn turn(reloads: usize, every: Duration) -> Result<Turn> {
     for (_, tool) in KINDS {
         answered(&server, tool).await?;
     }
-    let phase = Arc::new(AtomicUsize::new(WARMING));
+    let window = Arc::new(AtomicUsize::new(WARMING));
     let mut callers = JoinSet::new();
     for number in 0..CONNECTIONS * KINDS.len() as u32 {
-        callers.spawn(call(server.site().address, number, Arc::clone(&phase)));
+        callers.spawn(call(server.site().address, number, Arc::clone(&window)));
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut admin = Connection::open(([127, 0, 0, 1], admin).into()).await?;
     let request = format!(
         "POST /admin/v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\ncontent-length: 0\r\n\r\n"
     );
-    let mut took = Duration::ZERO;
-    for round in 1..=reloads {
-        // Quiet times as long as the others, between them: what else the machine does is in both.
-        if round % SERIES == 1 {
-            phase.store(WITHOUT, Ordering::Relaxed);
-            tokio::time::sleep(quiet).await;
-            phase.store(DURING, Ordering::Relaxed);
+    let (mut done, mut took) = (0, Duration::ZERO);
+    for pair in 0.. {
+        window.store(2 * pair, Ordering::Relaxed);
+        tokio::time::sleep(WINDOW).await;
+        if done >= reloads {
+            break;
         }
-        let begun = Instant::now();
-        server.rewrite(&config.of(round))?;
-        let answer = admin
-            .exchange(request.as_bytes())
-            .await
-            .map_err(|message| format!("reload {round}: {message}"))?;
-        if answer.status != 200 {
-            let said = String::from_utf8_lossy(answer.body);
-            return Err(format!("reload {round}, status {}: {said}", answer.status));
+        let end = Instant::now() + WINDOW;
+        window.store(2 * pair + 1, Ordering::Relaxed);
+        while Instant::now() < end {
+            done += 1;
+            let begun = Instant::now();
+            server.rewrite(&config.of(done))?;
+            let answer = admin
+                .exchange(request.as_bytes())
+                .await
+                .map_err(|message| format!("reload {done}: {message}"))?;
+            if answer.status != 200 {
+                let said = String::from_utf8_lossy(answer.body);
+                return Err(format!("reload {done}, status {}: {said}", answer.status));
+            }
+            took += begun.elapsed();
+            if matches!(pace, Pace::Each) {
+                tokio::time::sleep_until(end.into()).await;
+            }
         }
-        took += begun.elapsed();
-        tokio::time::sleep_until((begun + every).into()).await;
     }
-    phase.store(OVER, Ordering::Relaxed);
-    let mut phases: Vec<Phases> = vec![Phases::default(); KINDS.len()];
+    window.store(OVER, Ordering::Relaxed);
+    let mut kinds: Vec<Windows> = vec![Windows::new(); KINDS.len()];
     while let Some(joined) = callers.join_next().await {
-        let (kind, mut seen) = joined.map_err(|error| error.to_string())??;
-        for (all, seen) in phases[kind].iter_mut().zip(&mut seen) {
-            all.append(seen);
+        let (kind, seen) = joined.map_err(|error| error.to_string())??;
+        for (number, mut seen) in seen.into_iter().enumerate() {
+            at(&mut kinds[kind], number).append(&mut seen);
         }
     }
     server.stop().await?;
-    for latencies in phases.iter_mut().flatten() {
+    for latencies in kinds.iter_mut().flatten() {
         latencies.sort_unstable();
+        if latencies.is_empty() {
+            return Err(format!(
+                "a caller made no call in {WINDOW:?}: the machine is too busy to measure"
+            ));
+        }
     }
-    if phases.iter().flatten().any(Vec::is_empty) {
-        return Err("there is nothing to compare: take more reloads".to_owned());
-    }
-    Ok(Turn {
-        phases,
-        took: took.as_secs_f64() * 1e3 / reloads as f64,
+    Ok(Measured {
+        kinds,
+        reloads: done,
+        took,
     })
+}
+
+fn at(windows: &mut Windows, number: usize) -> &mut Vec<u32> {
+    if windows.len() <= number {
+        windows.resize_with(number + 1, Vec::new);
+    }
+    &mut windows[number]
 }
 
 fn free_port() -> Result<u16> {
@@ -252,15 +251,15 @@ async fn answered(server: &Server, tool: &str) -> Result<()> {
 async fn call(
     address: std::net::SocketAddr,
     number: u32,
-    phase: Arc<AtomicUsize>,
-) -> Result<(usize, Phases)> {
+    window: Arc<AtomicUsize>,
+) -> Result<(usize, Windows)> {
     let kind = number as usize % KINDS.len();
     let mut connection = Connection::open(address).await?;
     let mut request = request(KINDS[kind].1)?;
     let every = Duration::from_secs(1) * CONNECTIONS * KINDS.len() as u32 / RATE;
     // Not all connections at the same moment.
     let mut due = Instant::now() + every * number / (CONNECTIONS * KINDS.len() as u32);
-    let mut seen = Phases::default();
+    let mut seen = Windows::new();
     for count in 0.. {
         let begun = if Instant::now() < due {
             tokio::time::sleep_until(due.into()).await;
@@ -269,7 +268,7 @@ async fn call(
         } else {
             due
         };
-        let now = phase.load(Ordering::Relaxed);
+        let now = window.load(Ordering::Relaxed);
         if now == OVER {
             break;
         }
@@ -286,7 +285,7 @@ async fn call(
             ));
         }
         if now != WARMING {
-            seen[now - WITHOUT].push((begun.elapsed().as_nanos() / 100) as u32);
+            at(&mut seen, now).push((begun.elapsed().as_nanos() / 100) as u32);
         }
         due += every;
     }

@@ -23,6 +23,6 @@ pub(crate) fn main(arguments: &[String]) -> Outcome {
     let directory = workspace::target_directory()?.join("release");
     let mut harness = std::process::Command::new(directory.join("load"));
     harness.current_dir(workspace::root());
-    harness.args(arguments.iter().skip_while(|argument| *argument == "--"));
+    harness.args(arguments.iter().filter(|argument| *argument != "--"));
     run(&mut harness)
 }

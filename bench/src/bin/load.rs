@@ -16,7 +16,7 @@ load [throughput|callgrind|idle|isolation|reloads|tenants|catalog|all] [OPTIONS]
   callgrind    instructions per request, by valgrind
   idle         start to first answer, idle memory, memory per idle session
   isolation    latency of one tenant, alone and while another one floods
-  reloads      latency at a constant rate, before and while the configuration changes
+  reloads      latency at a constant rate, while nothing changes and while the configuration does
   tenants      start, memory and CPU per request with 10 to 10,000 tenants
   catalog      100 servers with 100 tools each: time to list them, memory
 
@@ -28,7 +28,7 @@ load [throughput|callgrind|idle|isolation|reloads|tenants|catalog|all] [OPTIONS]
   --seconds S          length of a turn (default 3)
   --connections N      keep-alive connections in throughput (default 32)
   --requests N         requests in the shorter callgrind run (default 2000)
-  --reloads N          reloads in a round, at each of two paces (default 60)
+  --reloads N          reloads at each of two paces, one a second and without pause (default 60)
   --sessions N         idle sessions to open (default 1000)
 
 Needs Linux with taskset; callgrind mode needs valgrind. The servers must lie beside this program.";
@@ -133,7 +133,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             isolation::run(&arguments.throughput).await?;
         }
         if wants("reloads") {
-            reloads::run(&arguments.throughput, arguments.reloads).await?;
+            reloads::run(arguments.reloads).await?;
         }
         if wants("throughput") {
             throughput::run(&targets, &arguments.throughput).await?;

@@ -5,17 +5,17 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use tokio::process::ChildStdout;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::group::Group;
 use crate::leftovers::Mark;
 use crate::reader::LineReader;
 use crate::spec::{ChildLimits, ChildSpec, SpawnError};
 use crate::stdin::{self, StdinQueue};
-use crate::watchdog::Watchdog;
 use crate::{spawn, stderr};
 
 /// How long the captured stderr may lag behind the exit before it is cut off. It ends at once unless a process that
@@ -145,24 +145,20 @@ impl Child {
     /// [`SpawnError`] if the program could not be started at all. A program that starts and fails is an [`Exit`].
     pub async fn spawn(spec: ChildSpec) -> Result<Self, SpawnError> {
         let mark = Mark::next();
-        let mut process = spawn::spawn(&spec, &mark).await?;
+        let started = spawn::spawn(&spec, &mark).await?;
         let name: Arc<str> = spec.name.as_str().into();
-        let missing = |what: &str| SpawnError::Internal {
-            name: spec.name.clone(),
-            reason: format!("no {what}"),
-        };
-        let pid = process.id().ok_or_else(|| missing("process id"))?;
-        let sink = process.stdin.take().ok_or_else(|| missing("stdin"))?;
-        let stdout = process.stdout.take().ok_or_else(|| missing("stdout"))?;
-        let errors = process.stderr.take().ok_or_else(|| missing("stderr"))?;
-        let group = Group::new(process, pid, mark, spec.watchdog.clone());
-        let group = group.ok_or_else(|| missing("process group"))?;
+        let pid = started.group.id().as_raw_nonzero().get().unsigned_abs();
 
         let (wish, wishes) = watch::channel(Wish::Run);
         let (closing, closed) = watch::channel(false);
         let (exit_tx, exit_rx) = watch::channel(None);
         let (died_tx, died_rx) = watch::channel(None);
-        let (stdin, writer) = stdin::queue(sink, spec.limits.queue_messages, spec.limits.queue_bytes, closed);
+        let (stdin, writer) = stdin::queue(
+            started.stdin,
+            spec.limits.queue_messages,
+            spec.limits.queue_bytes,
+            closed,
+        );
         let exit = ExitWatch {
             name: Arc::clone(&name),
             started: Instant::now(),
@@ -174,14 +170,14 @@ impl Child {
             started: exit.started,
             limits: spec.limits,
             stderr: tokio::spawn(stderr::capture(
-                errors,
+                started.stderr,
                 tail.clone(),
                 stderr::Log(Arc::clone(&name)),
                 stderr::WINDOW,
             )),
             writer: tokio::spawn(writer.run()),
             name,
-            group,
+            group: started.group,
             wishes,
             closing,
             tail,
@@ -192,7 +188,7 @@ impl Child {
             wish,
             exit,
             stdin,
-            stdout: Some(LineReader::new(stdout, spec.limits.max_line)),
+            stdout: Some(LineReader::new(started.stdout, spec.limits.max_line)),
         })
     }
 
@@ -344,103 +340,5 @@ fn exit_kind(status: ExitStatus) -> ExitKind {
         (Some(code), _) => ExitKind::Code(code),
         (None, Some(signal)) => ExitKind::Signal(signal),
         (None, None) => ExitKind::Unknown,
-    }
-}
-
-/// A descriptor that becomes readable when the process exits; `None` on kernels without pidfd (before 5.3).
-#[cfg(target_os = "linux")]
-#[expect(
-    unsafe_code,
-    reason = "tokio cannot check that a descriptor stays open while it is registered"
-)]
-fn watch_exit(id: Pid) -> Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>> {
-    let pidfd = rustix::process::pidfd_open(id, rustix::process::PidfdFlags::empty()).ok()?;
-    // SAFETY: an `OwnedFd` is an open descriptor that only it can close and that never changes; it is moved into the
-    // `AsyncFd` and dropped with it, so it stays the same open file for as long as it is registered.
-    unsafe { tokio::io::unix::AsyncFd::register_with_interest(pidfd, tokio::io::Interest::READABLE) }.ok()
-}
-
-/// A process group whose leader is our child. Dropping it kills the group.
-///
-/// The group is always killed *before* its leader is reaped: until then the leader's id cannot be given to another
-/// process, so a signal can never hit a stranger. Linux lets us see the exit without reaping (pidfd); where there is no
-/// pidfd, the leader is reaped first and the group, if it still has members, keeps the id reserved.
-struct Group {
-    process: tokio::process::Child,
-    id: Pid,
-    mark: Mark,
-    watchdog: Option<Watchdog>,
-    reaped: bool,
-    #[cfg(target_os = "linux")]
-    pidfd: Option<tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>>,
-}
-
-impl Group {
-    fn new(process: tokio::process::Child, pid: u32, mark: Mark, watchdog: Option<Watchdog>) -> Option<Self> {
-        let id = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
-        #[cfg(target_os = "linux")]
-        let pidfd = watch_exit(id);
-        Some(Self {
-            process,
-            id,
-            mark,
-            watchdog,
-            reaped: false,
-            #[cfg(target_os = "linux")]
-            pidfd,
-        })
-    }
-
-    /// Waits until the leader has exited. Cancel-safe.
-    async fn exited(&mut self) {
-        #[cfg(target_os = "linux")]
-        if let Some(pidfd) = &self.pidfd
-            && pidfd.readable().await.is_ok()
-        {
-            return;
-        }
-        if self.process.wait().await.is_ok() {
-            self.reaped = true;
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        // The only expected error is that nobody is left.
-        let _ = rustix::process::kill_process_group(self.id, signal);
-    }
-
-    /// After the leader's exit: kills the rest of the group and reaps the leader.
-    async fn reap(&mut self) -> Option<ExitStatus> {
-        self.signal(Signal::KILL);
-        self.forget();
-        let status = self.process.wait().await.ok();
-        self.reaped = true;
-        status
-    }
-
-    /// Ends what left the group, as daemons do.
-    async fn sweep(&self) {
-        // Elsewhere there is no way to read another process's environment.
-        #[cfg(target_os = "linux")]
-        if !crate::sweep::sweep(self.mark.clone()).await {
-            tracing::warn!(target: "ferromcp::server", pid = self.id.as_raw_nonzero().get(), "processes that this child started cannot be ended");
-        }
-    }
-
-    /// The group is being killed, and its id can be another's once the leader is reaped.
-    fn forget(&mut self) {
-        if let Some(watchdog) = self.watchdog.take() {
-            watchdog.remove(self.id.as_raw_nonzero().get().unsigned_abs());
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if !self.reaped {
-            self.signal(Signal::KILL);
-            self.forget();
-            // `process` is dropped next; tokio reaps it in the background (`kill_on_drop`).
-        }
     }
 }

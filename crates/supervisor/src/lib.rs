@@ -21,6 +21,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod child;
+mod group;
+#[cfg(target_os = "linux")]
+mod leader;
 mod leftovers;
 mod reader;
 mod spawn;

@@ -4,22 +4,27 @@
 //! fires when the *thread* that forked ends, so a runtime worker or a blocking-pool thread would take its children along
 //! when it retires. It also keeps fork and exec off the runtime's threads.
 
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::{collections::BTreeMap, io, os::unix::net::UnixStream};
 
 #[cfg(target_os = "linux")]
 use rustix::net::SendFlags;
-use rustix::process::{Resource, Rlimit};
-use tokio::process::{Child, Command};
+use rustix::process::{Pid, Resource, Rlimit};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::group::{Group, Process};
 use crate::leftovers::{MARK_ENV, Mark};
 use crate::spec::{ChildSpec, Resources, SpawnError};
 #[cfg(target_os = "linux")]
 use crate::watchdog;
 use crate::watchdog::Watchdog;
+
+#[cfg(target_os = "linux")]
+mod shared;
 
 /// Starts that may wait for the thread; a start takes about a millisecond.
 const QUEUE: usize = 64;
@@ -28,8 +33,17 @@ type Job = Box<dyn FnOnce() + Send>;
 
 static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
 
+/// A process that was started, and our ends of its standard streams.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) group: Group,
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) stderr: ChildStderr,
+}
+
 /// Starts the program of `spec` with piped standard streams, leading its own process group.
-pub(crate) async fn spawn(spec: &ChildSpec, mark: &Mark) -> Result<Child, SpawnError> {
+pub(crate) async fn spawn(spec: &ChildSpec, mark: &Mark) -> Result<Started, SpawnError> {
     let internal = |reason: &str| SpawnError::Internal {
         name: spec.name.clone(),
         reason: reason.to_owned(),
@@ -51,7 +65,7 @@ pub(crate) async fn spawn(spec: &ChildSpec, mark: &Mark) -> Result<Child, SpawnE
         .map_err(|_| internal("the spawning thread failed; is the runtime's I/O driver enabled?"))?
 }
 
-fn spawner() -> std::io::Result<&'static mpsc::Sender<Job>> {
+fn spawner() -> io::Result<&'static mpsc::Sender<Job>> {
     if let Some(tx) = SPAWNER.get() {
         return Ok(tx);
     }
@@ -68,33 +82,85 @@ fn spawner() -> std::io::Result<&'static mpsc::Sender<Job>> {
     Ok(SPAWNER.get_or_init(|| tx))
 }
 
-fn start(spec: &ChildSpec, mark: &Mark) -> Result<Child, SpawnError> {
-    let env = spec.environment()?;
-    let file = spec.program(env.get(std::ffi::OsStr::new("PATH")).map(AsRef::as_ref))?;
-    let mut command = Command::new(&file);
+fn start(spec: &ChildSpec, mark: &Mark) -> Result<Started, SpawnError> {
+    let mut env = spec.environment()?;
+    let file = spec.program(env.get(OsStr::new("PATH")).map(AsRef::as_ref))?;
+    env.insert(MARK_ENV.into(), mark.to_string().into());
+    let started = started(spec, &file, &env, mark);
+    started.map_err(|source| os_error(spec, file, source))
+}
+
+fn started(
+    spec: &ChildSpec,
+    file: &Path,
+    env: &BTreeMap<OsString, OsString>,
+    mark: &Mark,
+) -> io::Result<Started> {
+    let before = Before::new(spec);
+    #[cfg(target_os = "linux")]
+    if crate::leader::supported() {
+        let (program, streams) = shared::Program::new(
+            file.as_os_str(),
+            spec.args.iter().map(AsRef::as_ref),
+            env.iter().map(|(key, value)| (key.as_ref(), value.as_ref())),
+            spec.cwd.as_deref().map(Path::as_os_str),
+            before,
+        )?;
+        let id = program.start()?;
+        let process = Process::Own(crate::leader::Leader::new(id)?);
+        return Ok(Started {
+            group: Group::new(process, id, mark.clone(), spec.watchdog.clone()),
+            stdin: ChildStdin::from_std(streams.stdin.into())?,
+            stdout: ChildStdout::from_std(streams.stdout.into())?,
+            stderr: ChildStderr::from_std(streams.stderr.into())?,
+        });
+    }
+    by_command(spec, file, env, mark, before)
+}
+
+/// Where there is no better way.
+fn by_command(
+    spec: &ChildSpec,
+    file: &Path,
+    env: &BTreeMap<OsString, OsString>,
+    mark: &Mark,
+    before: Before,
+) -> io::Result<Started> {
+    let mut command = Command::new(file);
     command
         .args(&spec.args)
         .env_clear()
         .envs(env)
-        .env(MARK_ENV, mark.to_string())
         .process_group(0)
-        .kill_on_drop(true);
-    command
+        .kill_on_drop(true)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     if let Some(dir) = &spec.cwd {
         command.current_dir(dir);
     }
-    before_exec(&mut command, spec);
-    let child = command.spawn().map_err(|source| os_error(spec, file, source))?;
-    if let (Some(watchdog), Some(pid)) = (&spec.watchdog, child.id()) {
-        watchdog.add(pid);
-    }
-    Ok(child)
+    before_exec(&mut command, before);
+    let mut child = command.spawn()?;
+    let id = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
+    let parts = (id, child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(id), Some(stdin), Some(stdout), Some(stderr)) = parts else {
+        return Err(io::Error::other(
+            "it has no id, or not all of its standard streams",
+        ));
+    };
+    let process = Process::Command(Box::new(child));
+    Ok(Started {
+        group: Group::new(process, id, mark.clone(), spec.watchdog.clone()),
+        stdin,
+        stdout,
+        stderr,
+    })
 }
 
-fn os_error(spec: &ChildSpec, file: PathBuf, source: std::io::Error) -> SpawnError {
+fn os_error(spec: &ChildSpec, file: PathBuf, source: io::Error) -> SpawnError {
     SpawnError::Os {
         name: spec.name.clone(),
         file,
@@ -129,31 +195,59 @@ fn rlimits(resources: &Resources) -> Vec<(Resource, Rlimit)> {
     .collect()
 }
 
-/// What has to happen in the child before the program runs: its limits, the word to the watchdog, and on Linux the
+/// What has to happen in the child before the program runs: the word to the watchdog, its limits, and on Linux the
 /// parent-death signal, with which the kernel kills the child if this process dies, however it dies. That one reaches the
 /// child only, not what the child started.
+struct Before {
+    limits: Vec<(Resource, Rlimit)>,
+    line: Option<Arc<UnixStream>>,
+    #[cfg(target_os = "linux")]
+    watchdog: Option<Watchdog>,
+    parent: Pid,
+}
+
+impl Before {
+    fn new(spec: &ChildSpec) -> Self {
+        Self {
+            limits: rlimits(&spec.resources),
+            line: spec.watchdog.as_ref().and_then(Watchdog::line),
+            #[cfg(target_os = "linux")]
+            watchdog: spec.watchdog.clone(),
+            parent: rustix::process::getpid(),
+        }
+    }
+
+    /// In the child, which may share our memory or have a copy of that of one thread of many: it makes system calls through
+    /// thin wrappers, and neither allocates, locks nor panics.
+    fn run(&self) -> rustix::io::Result<()> {
+        if let Some(line) = &self.line {
+            announce(line);
+        }
+        for (resource, limit) in &self.limits {
+            rustix::process::setrlimit(*resource, *limit)?;
+        }
+        die_with(self.parent)
+    }
+
+    /// In the parent: what was announced is not there.
+    #[cfg(target_os = "linux")]
+    fn did_not_run(&self, id: Pid) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.remove(id.as_raw_nonzero().get().unsigned_abs());
+        }
+    }
+}
+
 #[expect(
     unsafe_code,
     reason = "a hook between fork and exec is the only way to set these before the program runs"
 )]
-fn before_exec(command: &mut Command, spec: &ChildSpec) {
-    let limits = rlimits(&spec.resources);
-    let line = spec.watchdog.as_ref().and_then(Watchdog::line);
-    let parent = rustix::process::getpid();
+fn before_exec(command: &mut Command, before: Before) {
     // SAFETY: the hook runs in the forked child of a process that may have other threads, so it must only do what is
-    // async-signal-safe and must not unwind. It makes system calls (setrlimit, getpid, send, prctl, getppid) through thin
-    // wrappers, and builds `io::Error`s from bare error numbers: no allocation, no lock, no panic. It reads a vector and a
-    // socket that were made before the fork and that it owns; it writes no memory shared with the parent.
+    // async-signal-safe and must not unwind. `Before::run` is that, and an `io::Error` is built from a bare number. It reads
+    // what was made before the fork and is owned by the hook; it writes no memory shared with the parent.
     unsafe {
-        command.pre_exec(move || {
-            if let Some(line) = &line {
-                announce(line);
-            }
-            for (resource, limit) in &limits {
-                rustix::process::setrlimit(*resource, *limit)?;
-            }
-            die_with(parent)
-        });
+        command.pre_exec(move || Ok(before.run()?));
     }
 }
 
@@ -172,17 +266,17 @@ fn announce(line: &UnixStream) {
 fn announce(_line: &UnixStream) {}
 
 #[cfg(target_os = "linux")]
-fn die_with(parent: rustix::process::Pid) -> std::io::Result<()> {
+fn die_with(parent: Pid) -> rustix::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     // The parent may have died before the signal was armed.
     if rustix::process::getppid() == Some(parent) {
         Ok(())
     } else {
-        Err(rustix::io::Errno::SRCH.into())
+        Err(rustix::io::Errno::SRCH)
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with(_parent: rustix::process::Pid) -> std::io::Result<()> {
+fn die_with(_parent: Pid) -> rustix::io::Result<()> {
     Ok(())
 }
