@@ -1,9 +1,8 @@
 //! The configuration changes while the server runs: all of it or nothing, and no call notices.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -375,12 +374,8 @@ pub(crate) fn held(pid: u32) -> (usize, usize, usize) {
     (files, number("Threads:"), number("VmRSS:") >> 10)
 }
 
-fn p99(mut all: Vec<Duration>) -> Duration {
-    all.sort_unstable();
-    all[all.len() * 99 / 100]
-}
-
 /// Every kind of caller, all the time, while the configuration changes over and over: `FERROMCP_RELOADS` times, by default 20.
+/// What calls feel of it is measured by `cargo xtask bench reloads`.
 #[test]
 fn no_call_fails_while_the_configuration_changes() {
     let rounds = std::env::var("FERROMCP_RELOADS").map_or(20, |n| n.parse().expect("a number of reloads"));
@@ -429,25 +424,14 @@ fn no_call_fails_while_the_configuration_changes() {
         assert!(answer.to_string().contains(expected), "{what}: {answer}");
     };
     let said = "This is a simple text response";
-    // Latencies of calls of a server that stays: before the first reload, and from then on.
-    let latencies: [Mutex<Vec<Duration>>; 2] = Default::default();
-    let changing = AtomicBool::new(false);
     std::thread::scope(|scope| {
         // Also when something below fails.
         let _end = OnDrop(&over);
         for tool in ["a__test_simple_text", "b__test_simple_text"] {
             let (door, over, check) = (&door, &over, &check);
-            let (latencies, changing) = (&latencies, &changing);
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    let (phase, begun) = (changing.load(Ordering::Relaxed), Instant::now());
                     check(tool, &door.rest(tool, &json!({})).json(), said);
-                    if tool.starts_with("a__") {
-                        latencies[usize::from(phase)]
-                            .lock()
-                            .unwrap()
-                            .push(begun.elapsed());
-                    }
                     let params = json!({ "name": tool, "arguments": {} });
                     check(tool, &door.modern("tools/call", params), said);
                 }
@@ -466,10 +450,9 @@ fn no_call_fails_while_the_configuration_changes() {
                 check("stdio", &session.legacy("tools/call", params), "over a pipe");
             }
         });
-        eventually("there is something to compare with", || {
-            (latencies[0].lock().unwrap().len() >= 500).then_some(())
+        eventually("calls are made", || {
+            (calls.load(Ordering::Relaxed) >= 100).then_some(())
         });
-        changing.store(true, Ordering::Relaxed);
         for round in 1..=rounds {
             if round % 5 == 0 {
                 rig.write(&json!({ "listen": 7 }));
@@ -488,11 +471,9 @@ fn no_call_fails_while_the_configuration_changes() {
         after.0 <= before.0 + 12 && after.1 <= before.1 + 8 && after.2 <= before.2 + 32,
         "files, threads, MiB: {before:?}, {after:?}"
     );
-    let [still, changed] = latencies.map(|all| p99(all.into_inner().unwrap()));
     eprintln!(
-        "{} calls, {rounds} reloads; files, threads, MiB: {before:?}, {after:?}; p99 {still:?} before, {changed:?} during: {:.2}",
-        calls.load(Ordering::Relaxed),
-        changed.as_secs_f64() / still.as_secs_f64()
+        "{} calls, {rounds} reloads; files, threads, MiB: {before:?}, {after:?}",
+        calls.load(Ordering::Relaxed)
     );
     session.process.close_input();
     assert_eq!(session.process.exit_code(Duration::from_secs(60)), 0);

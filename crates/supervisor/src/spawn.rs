@@ -1,8 +1,8 @@
-//! The one place that forks.
+//! The one place that starts servers' processes.
 //!
-//! Processes are started from a thread of our own that lives as long as this process. The parent-death signal of Linux
-//! fires when the *thread* that forked ends, so a runtime worker or a blocking-pool thread would take its children along
-//! when it retires. It also keeps fork and exec off the runtime's threads.
+//! They are started from a thread of our own that lives as long as this process. The parent-death signal of Linux
+//! fires when the *thread* that started the process ends, so a runtime worker or a blocking-pool thread would take its
+//! children along when it retires. It also keeps the wait for exec off the runtime's threads.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@
 //! at once, and gives way to the threads that serve calls.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::setpriority_process;
 use tokio::sync::{mpsc, oneshot};
@@ -14,6 +14,8 @@ use crate::leftovers::{Mark, kill_marked};
 /// Looks at a child's leftovers before they are given up, a pause apart.
 const LOOKS: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(2);
+/// From one look to the next for other children: those that end one after the other are looked for together.
+const APART: Duration = Duration::from_millis(50);
 /// Children that may wait; more make their drivers wait.
 const QUEUE: usize = 1024;
 /// A tenth of the weight of other threads where there are too few cores, else no difference (setpriority(2)).
@@ -51,19 +53,18 @@ fn run(mut rx: mpsc::Receiver<Job>) {
     // Of this thread, on Linux. Without it the work is the same.
     let _ = setpriority_process(None, NICE);
     let mut jobs: Vec<Job> = Vec::new();
+    let mut last: Option<Instant> = None;
     loop {
         if jobs.is_empty() {
             match rx.blocking_recv() {
                 Some(job) => jobs.push(job),
                 None => return,
             }
+            pause(last.map_or(Duration::ZERO, |last| APART.saturating_sub(last.elapsed())));
         } else {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "between two looks at what has no event; on a thread of its own"
-            )]
-            std::thread::sleep(PAUSE);
+            pause(PAUSE);
         }
+        last = Some(Instant::now());
         while let Ok(job) = rx.try_recv() {
             jobs.push(job);
         }
@@ -83,6 +84,14 @@ fn run(mut rx: mpsc::Receiver<Job>) {
             })
             .collect();
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "between two looks at what has no event; on a thread of its own"
+)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! kernel closes the other end, because we are gone however that came about, it ends every process group that it was
 //! told of and every process that carries our mark. Parent-death signals do not reach grandchildren; this does.
 //!
-//! A child announces itself between fork and exec, so there is no moment in which it runs unknown.
+//! A child announces itself before it runs its program, so there is no moment in which it runs unknown.
 //!
 //! The protocol, one way: records of five bytes, `+` or `-` and the process group's id (little endian). The other way:
 //! one byte when the watchdog is ready.
@@ -115,7 +115,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // A child that is between fork and exec holds the line too, so dropping ours may not close it.
+        // A child that does not run its program yet holds the line too, so dropping ours may not close it.
         if let Some(line) = &self.lock().line {
             let _ = line.shutdown(Shutdown::Both);
         }
