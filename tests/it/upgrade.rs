@@ -142,6 +142,10 @@ impl Line {
         assert_eq!(verified.code, 0, "{verified:?}");
         let log = self.served.process.stderr.all();
         assert!(!log.iter().any(|line| line.contains("panicked")), "{log:#?}");
+        let announced = log.iter().filter(|line| line.starts_with("FerroMCP "));
+        for line in announced {
+            assert!(line.contains(", 1 built-in tools, "), "{line}");
+        }
         std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
     }
 }

@@ -501,7 +501,11 @@ fn announce(config: &Config, gateway: &Gateway, address: SocketAddr) {
         return;
     }
     let snapshot = gateway.snapshot();
-    let tools = snapshot.catalog.tools().len();
+    // A process that takes another's place has the tools of its servers by now.
+    let tools = snapshot.catalog.tools().iter();
+    let tools = tools
+        .filter(|tool| ["builtin", "batch"].contains(&&*tool.source.name))
+        .count();
     eprintln!(
         "FerroMCP {}, {tools} built-in tools, {} upstream servers",
         env!("CARGO_PKG_VERSION"),
