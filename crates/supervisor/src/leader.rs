@@ -7,14 +7,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Between two looks whether a process that exited can be reaped: not while a debugger has it.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A child that nobody else waits for. Dropping it kills it, and has it reaped.
+/// A child that nobody else waits for, and that leads a process group. Dropping it kills the group, and has it reaped.
 #[derive(Debug)]
 pub(crate) struct Leader {
     id: Pid,
@@ -81,7 +81,8 @@ impl Drop for Leader {
             return;
         }
         let id = self.id;
-        let _ = kill_process(id, Signal::KILL);
+        // It leads a group of its own.
+        let _ = kill_process_group(id, Signal::KILL);
         // It is dead in a moment, but not for sure in this one. Without a thread it is reaped when this process ends.
         let _ = std::thread::Builder::new()
             .name("ferromcp-reap".into())

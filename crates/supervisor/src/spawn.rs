@@ -106,10 +106,9 @@ fn started(
             spec.cwd.as_deref().map(Path::as_os_str),
             before,
         )?;
-        let id = program.start()?;
-        let process = Process::Own(crate::leader::Leader::new(id)?);
+        let (id, leader) = program.start()?;
         return Ok(Started {
-            group: Group::new(process, id, mark.clone(), spec.watchdog.clone()),
+            group: Group::new(Process::Own(leader), id, mark.clone(), spec.watchdog.clone()),
             stdin: ChildStdin::from_std(streams.stdin.into())?,
             stdout: ChildStdout::from_std(streams.stdout.into())?,
             stderr: ChildStderr::from_std(streams.stderr.into())?,
@@ -231,7 +230,7 @@ impl Before {
 
     /// In the parent: what was announced is not there.
     #[cfg(target_os = "linux")]
-    fn did_not_run(&self, id: Pid) {
+    fn take_back(&self, id: Pid) {
         if let Some(watchdog) = &self.watchdog {
             watchdog.remove(id.as_raw_nonzero().get().unsigned_abs());
         }

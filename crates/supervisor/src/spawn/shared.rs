@@ -18,7 +18,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::Before;
-use crate::leader;
+use crate::leader::{self, Leader};
 
 /// What the child needs of it is far less: it makes system calls.
 const STACK: usize = 64 * 1024;
@@ -107,20 +107,22 @@ impl Program {
         Ok((program, streams))
     }
 
-    /// Starts it. Blocks until it runs, which is when its file has been read.
+    /// Starts it. Blocks until it runs, which is when its file has been read. Must be called with a runtime entered.
     ///
     /// # Errors
-    /// What the system says.
-    pub(super) fn start(self) -> io::Result<Pid> {
+    /// What the system says. Nothing runs then.
+    pub(super) fn start(self) -> io::Result<(Pid, Leader)> {
         let id = self.cloned()?;
-        match self.failed.load(Ordering::Relaxed) {
-            0 => Ok(id),
+        let leader = match self.failed.load(Ordering::Relaxed) {
+            0 => Leader::new(id),
             errno => {
                 leader::wait(id);
-                self.before.did_not_run(id);
                 Err(io::Error::from_raw_os_error(errno))
             }
-        }
+        };
+        // It announced itself, and is not there.
+        let leader = leader.inspect_err(|_| self.before.take_back(id))?;
+        Ok((id, leader))
     }
 
     #[expect(
@@ -130,7 +132,7 @@ impl Program {
     fn cloned(&self) -> io::Result<Pid> {
         let mut stack = vec![0_u8; STACK];
         let top = stack.as_mut_ptr_range().end;
-        // Every processor wants it to be a multiple of 16 at most.
+        // No processor wants it to be a multiple of more than 16.
         let top = top.wrapping_sub(top.addr() % 16);
         let program = ptr::from_ref(self).cast_mut().cast::<c_void>();
         let _blocked = Blocked::all()?;
@@ -154,9 +156,10 @@ impl Program {
                 program,
             )
         };
-        Pid::from_raw(id)
-            .filter(|_| id > 0)
-            .ok_or_else(io::Error::last_os_error)
+        match id {
+            1.. => Pid::from_raw(id).ok_or_else(|| Errno::INVAL.into()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     /// In the child. Returns only if it fails.
