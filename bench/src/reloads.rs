@@ -1,5 +1,6 @@
 //! Do calls feel a reload? Latency at a constant rate, while nothing changes and while the configuration does.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::Result;
 use crate::client::{Connection, Marked};
-use crate::server::{Server, Start, beside_us};
+use crate::server::{Server, Start, beside_us, free_address};
 use crate::settings::new_key;
 use crate::target::{MARK, Program};
 use crate::throughput::{median, percentile};
@@ -26,6 +27,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 const GOAL: f64 = 2.0;
 /// Servers that no reload changes.
 const KEPT: usize = 10;
+
 /// How the configuration changes.
 #[derive(Clone, Copy)]
 enum Pace {
@@ -99,7 +101,7 @@ const OVER: usize = usize::MAX - 1;
 
 async fn measured(reloads: usize, pace: Pace) -> Result<Measured> {
     let (key, hash) = new_key(&["--admin"])?;
-    let admin = free_port()?;
+    let admin = free_address()?;
     let config = Config::new(&hash, admin)?;
     let start = Start {
         config: Some(Arc::new(config.of(0))),
@@ -115,7 +117,7 @@ async fn measured(reloads: usize, pace: Pace) -> Result<Measured> {
         callers.spawn(call(server.site().address, number, Arc::clone(&window)));
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let mut admin = Connection::open(([127, 0, 0, 1], admin).into()).await?;
+    let mut admin = Connection::open(admin).await?;
     let request = format!(
         "POST /admin/v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\ncontent-length: 0\r\n\r\n"
     );
@@ -177,13 +179,6 @@ fn at(windows: &mut Windows, number: usize) -> &mut Vec<u32> {
     &mut windows[number]
 }
 
-fn free_port() -> Result<u16> {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
-}
-
 /// The configurations that take turns.
 struct Config {
     admin: Value,
@@ -191,9 +186,9 @@ struct Config {
 }
 
 impl Config {
-    fn new(hash: &str, port: u16) -> Result<Self> {
+    fn new(hash: &str, admin: SocketAddr) -> Result<Self> {
         Ok(Self {
-            admin: json!({ "listen": format!("127.0.0.1:{port}"), "keys": [hash], "store": "store" }),
+            admin: json!({ "listen": admin, "keys": [hash], "store": "store" }),
             program: beside_us("upstream-echo")?.to_string_lossy().into_owned(),
         })
     }
@@ -253,11 +248,7 @@ async fn answered(server: &Server, tool: &str) -> Result<()> {
 
 /// Calls at a constant rate until it is over. A call that is due while the one before has no answer yet waits, and the wait
 /// counts.
-async fn call(
-    address: std::net::SocketAddr,
-    number: u32,
-    window: Arc<AtomicUsize>,
-) -> Result<(usize, Windows)> {
+async fn call(address: SocketAddr, number: u32, window: Arc<AtomicUsize>) -> Result<(usize, Windows)> {
     let kind = number as usize % KINDS.len();
     let mut connection = Connection::open(address).await?;
     let mut request = request(KINDS[kind].1)?;

@@ -116,6 +116,13 @@ pub(crate) fn beside_us(file: &str) -> Result<PathBuf> {
     }
 }
 
+/// Where nobody listens at this moment.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| format!("no free port: {error}"))
+}
+
 impl Server {
     /// Starts a program and waits until it accepts connections.
     ///
@@ -140,9 +147,7 @@ impl Server {
     /// # Errors
     /// It is not built or does not start.
     pub fn spawn(program: Program, how: &Start) -> Result<Self> {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| format!("no free port: {error}"))?;
+        let address = free_address()?;
         let mut words: Vec<String> = Vec::new();
         if let Some(core) = how.core {
             words.extend(["taskset".to_owned(), "-c".to_owned(), core.to_string()]);

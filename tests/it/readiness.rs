@@ -1,17 +1,23 @@
 //! When health checks say that the server is ready: an orchestrator sends it calls from then on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::support::{Served, eventually, ferromcp, finish, program, serve_grpc};
 
-/// A server that begins when the file `go` is there.
-fn late(directory: &Path) -> serde_json::Value {
-    json!({
-        "command": "sh",
-        "args": ["-c", "while [ ! -e \"$1\" ]; do sleep 0.02; done; exec \"$0\" serve --mode stdio", program(), directory.join("go")],
-    })
+/// A configuration with one server, which begins when the file `go` is there.
+fn config(directory: &Path, start_timeout: &str, server: &str) -> PathBuf {
+    let config = json!({
+        "supervisor": { "start_timeout": start_timeout },
+        "servers": { server: {
+            "command": "sh",
+            "args": ["-c", "while [ ! -e \"$1\" ]; do sleep 0.02; done; exec \"$0\" serve --mode stdio", program(), directory.join("go")],
+        } },
+    });
+    let file = directory.join("ferromcp.yaml");
+    std::fs::write(&file, config.to_string()).unwrap();
+    file
 }
 
 fn health_of(url: &str) -> (i32, String) {
@@ -22,12 +28,7 @@ fn health_of(url: &str) -> (i32, String) {
 #[test]
 fn a_server_is_ready_when_what_is_behind_it_has_started() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("ferromcp.yaml");
-    let config = json!({
-        "supervisor": { "start_timeout": "10m" },
-        "servers": { "late": late(directory.path()) },
-    });
-    std::fs::write(&file, config.to_string()).unwrap();
+    let file = config(directory.path(), "10m", "late");
     let (served, grpc) = serve_grpc(&file);
     let door = &served.door;
     let urls = [door.url(""), format!("grpc://{grpc}")];
@@ -63,12 +64,7 @@ fn a_server_is_ready_when_what_is_behind_it_has_started() {
 #[test]
 fn a_server_that_never_starts_holds_it_up_for_its_time_only() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("ferromcp.yaml");
-    let config = json!({
-        "supervisor": { "start_timeout": "300ms" },
-        "servers": { "never": late(directory.path()) },
-    });
-    std::fs::write(&file, config.to_string()).unwrap();
+    let file = config(directory.path(), "300ms", "never");
     let served = Served::with_config(&file);
     eventually("it is ready", || {
         (served.door.get("/readyz").status == 200).then_some(())

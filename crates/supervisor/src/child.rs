@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::group::Group;
+use crate::group::{Group, number};
 use crate::leftovers::Mark;
 use crate::reader::LineReader;
 use crate::spec::{ChildLimits, ChildSpec, SpawnError};
@@ -147,7 +147,7 @@ impl Child {
         let mark = Mark::next();
         let started = spawn::spawn(&spec, &mark).await?;
         let name: Arc<str> = spec.name.as_str().into();
-        let pid = started.group.id().as_raw_nonzero().get().unsigned_abs();
+        let pid = number(started.group.id());
 
         let (wish, wishes) = watch::channel(Wish::Run);
         let (closing, closed) = watch::channel(false);

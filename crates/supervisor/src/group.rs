@@ -29,10 +29,15 @@ pub(crate) enum Process {
     Command(Box<tokio::process::Child>),
 }
 
+/// The id as the watchdog's records have it.
+pub(crate) fn number(id: Pid) -> u32 {
+    id.as_raw_nonzero().get().unsigned_abs()
+}
+
 impl Group {
     pub(crate) fn new(process: Process, id: Pid, mark: Mark, watchdog: Option<Watchdog>) -> Self {
         if let Some(watchdog) = &watchdog {
-            watchdog.add(id.as_raw_nonzero().get().unsigned_abs());
+            watchdog.add(number(id));
         }
         Self {
             process,
@@ -80,14 +85,14 @@ impl Group {
         // Elsewhere there is no way to read another process's environment.
         #[cfg(target_os = "linux")]
         if !crate::sweep::sweep(self.mark.clone()).await {
-            tracing::warn!(target: "ferromcp::server", pid = self.id.as_raw_nonzero().get(), "processes that this child started cannot be ended");
+            tracing::warn!(target: "ferromcp::server", pid = number(self.id), "processes that this child started cannot be ended");
         }
     }
 
     /// The group is being killed, and its id can be another's once the leader is reaped.
     fn forget(&mut self) {
         if let Some(watchdog) = self.watchdog.take() {
-            watchdog.remove(self.id.as_raw_nonzero().get().unsigned_abs());
+            watchdog.remove(number(self.id));
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Leader {
     id: Pid,
     reaped: bool,
     /// Readable when the process has exited. Dropped, and so deregistered, with the rest.
-    pidfd: Option<AsyncFd<OwnedFd>>,
+    pidfd: AsyncFd<OwnedFd>,
 }
 
 /// Whether this system has pidfds: Linux 5.3 and later, unless a filter of system calls is in the way.
@@ -38,21 +38,18 @@ impl Leader {
     /// # Errors
     /// If there are too many open files. The child is killed then.
     pub(crate) fn new(id: Pid) -> std::io::Result<Self> {
-        let mut leader = Self {
+        let pidfd = watched(id).inspect_err(|_| end(id))?;
+        Ok(Self {
             id,
             reaped: false,
-            pidfd: None,
-        };
-        leader.pidfd = Some(watched(id)?);
-        Ok(leader)
+            pidfd,
+        })
     }
 
     /// Waits until it has exited. Cancel-safe.
     pub(crate) async fn exited(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            // An error: the runtime is being shut down.
-            let _ = pidfd.readable().await;
-        }
+        // An error: the runtime is being shut down.
+        let _ = self.pidfd.readable().await;
     }
 
     /// Reaps it when it has exited. `None`: somebody else has.
@@ -77,17 +74,19 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        if self.reaped {
-            return;
+        if !self.reaped {
+            end(self.id);
         }
-        let id = self.id;
-        // It leads a group of its own.
-        let _ = kill_process_group(id, Signal::KILL);
-        // It is dead in a moment, but not for sure in this one. Without a thread it is reaped when this process ends.
-        let _ = std::thread::Builder::new()
-            .name("ferromcp-reap".into())
-            .spawn(move || wait(id));
     }
+}
+
+/// Kills a child that nobody will wait for, with its group.
+fn end(id: Pid) {
+    let _ = kill_process_group(id, Signal::KILL);
+    // It is dead in a moment, but not for sure in this one. Without a thread it is reaped when this process ends.
+    let _ = std::thread::Builder::new()
+        .name("ferromcp-reap".into())
+        .spawn(move || wait(id));
 }
 
 /// Reaps a child that has exited or is about to.

@@ -5,7 +5,7 @@
 //! children along when it retires. It also keeps the wait for exec off the runtime's threads.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 use std::{collections::BTreeMap, io, os::unix::net::UnixStream};
@@ -16,12 +16,12 @@ use rustix::process::{Pid, Resource, Rlimit};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+#[cfg(target_os = "linux")]
+use crate::group::number;
 use crate::group::{Group, Process};
 use crate::leftovers::{MARK_ENV, Mark};
 use crate::spec::{ChildSpec, Resources, SpawnError};
-#[cfg(target_os = "linux")]
-use crate::watchdog;
-use crate::watchdog::Watchdog;
+use crate::watchdog::{self, Watchdog};
 
 #[cfg(target_os = "linux")]
 mod shared;
@@ -86,8 +86,11 @@ fn start(spec: &ChildSpec, mark: &Mark) -> Result<Started, SpawnError> {
     let mut env = spec.environment()?;
     let file = spec.program(env.get(OsStr::new("PATH")).map(AsRef::as_ref))?;
     env.insert(MARK_ENV.into(), mark.to_string().into());
-    let started = started(spec, &file, &env, mark);
-    started.map_err(|source| os_error(spec, file, source))
+    started(spec, &file, &env, mark).map_err(|source| SpawnError::Os {
+        name: spec.name.clone(),
+        file,
+        source,
+    })
 }
 
 fn started(
@@ -159,14 +162,6 @@ fn by_command(
     })
 }
 
-fn os_error(spec: &ChildSpec, file: PathBuf, source: io::Error) -> SpawnError {
-    SpawnError::Os {
-        name: spec.name.clone(),
-        file,
-        source,
-    }
-}
-
 /// Limits as the kernel wants them, made before the fork.
 fn rlimits(resources: &Resources) -> Vec<(Resource, Rlimit)> {
     /// Between the signal that a program can handle and the one that it cannot.
@@ -200,8 +195,6 @@ fn rlimits(resources: &Resources) -> Vec<(Resource, Rlimit)> {
 struct Before {
     limits: Vec<(Resource, Rlimit)>,
     line: Option<Arc<UnixStream>>,
-    #[cfg(target_os = "linux")]
-    watchdog: Option<Watchdog>,
     parent: Pid,
 }
 
@@ -210,8 +203,6 @@ impl Before {
         Self {
             limits: rlimits(&spec.resources),
             line: spec.watchdog.as_ref().and_then(Watchdog::line),
-            #[cfg(target_os = "linux")]
-            watchdog: spec.watchdog.clone(),
             parent: rustix::process::getpid(),
         }
     }
@@ -220,7 +211,7 @@ impl Before {
     /// thin wrappers, and neither allocates, locks nor panics.
     fn run(&self) -> rustix::io::Result<()> {
         if let Some(line) = &self.line {
-            announce(line);
+            tell(line, watchdog::ADD, rustix::process::getpid());
         }
         for (resource, limit) in &self.limits {
             rustix::process::setrlimit(*resource, *limit)?;
@@ -231,8 +222,8 @@ impl Before {
     /// In the parent: what was announced is not there.
     #[cfg(target_os = "linux")]
     fn take_back(&self, id: Pid) {
-        if let Some(watchdog) = &self.watchdog {
-            watchdog.remove(id.as_raw_nonzero().get().unsigned_abs());
+        if let Some(line) = &self.line {
+            tell(line, watchdog::REMOVE, id);
         }
     }
 }
@@ -250,19 +241,18 @@ fn before_exec(command: &mut Command, before: Before) {
     }
 }
 
-/// Tells the watchdog of the process group that this process leads. An error says that there is no watchdog any more;
-/// the next one is told of all groups.
+/// Tells the watchdog of a process group, from the child or of a child. An error says that there is no watchdog any
+/// more; the next one is told of all groups.
 #[cfg(target_os = "linux")]
-fn announce(line: &UnixStream) {
-    let group = rustix::process::getpid().as_raw_nonzero().get();
-    let record = watchdog::record(watchdog::ADD, group.unsigned_abs());
+fn tell(line: &UnixStream, kind: u8, group: Pid) {
+    let record = watchdog::record(kind, number(group));
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     let _ = rustix::net::send(line, &record, flags);
 }
 
 /// Elsewhere sending could raise a signal; there the parent tells it, a moment later.
 #[cfg(not(target_os = "linux"))]
-fn announce(_line: &UnixStream) {}
+fn tell(_line: &UnixStream, _kind: u8, _group: Pid) {}
 
 #[cfg(target_os = "linux")]
 fn die_with(parent: Pid) -> rustix::io::Result<()> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use ferromcp_supervisor::{Child, ChildSpec, ExitKind};
 use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -25,6 +27,14 @@ async fn printed(spec: ChildSpec) -> Vec<String> {
     let exit = child.exit().wait().await;
     assert_eq!(exit.kind, ExitKind::Code(0), "{exit}");
     lines
+}
+
+/// An executable file `script`.
+fn script(directory: &TempDir, text: &str) -> PathBuf {
+    let file = directory.path().join("script");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file
 }
 
 /// This process has no child any more, dead or alive.
@@ -74,9 +84,7 @@ fn passed_on(file: &str) -> bool {
 #[tokio::test]
 async fn a_script_without_an_interpreter_is_the_shells() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("script");
-    std::fs::write(&file, "echo $# \"$2\"; echo $VARIABLE; pwd\n").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script(&directory, "echo $# \"$2\"; echo $VARIABLE; pwd\n");
     let spec = ChildSpec::new("test", "./script")
         .args(["one", "two words"])
         .env("VARIABLE", "value")
@@ -91,9 +99,7 @@ async fn a_script_without_an_interpreter_is_the_shells() {
 #[tokio::test]
 async fn a_program_that_does_not_run_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("script");
-    std::fs::write(&file, "#!/no/such/interpreter\n").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = script(&directory, "#!/no/such/interpreter\n");
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let mut before = 0;
     for round in 0..50 {

@@ -28,8 +28,7 @@ const SHELL: &CStr = c"/bin/sh";
 /// A program to be run, made before the child so that the child allocates nothing.
 pub(super) struct Program {
     file: CString,
-    args: Strings,
-    /// For the shell: itself, the file, the arguments.
+    /// The shell, the file, the arguments: from the file on, what the program gets.
     script: Strings,
     env: Strings,
     dir: Option<CString>,
@@ -79,19 +78,13 @@ impl Program {
         before: Before,
     ) -> io::Result<(Self, Streams)> {
         let file = text(file)?;
-        let args = args.map(text).collect::<io::Result<Vec<_>>>()?;
-        let of = |first: &[&CStr]| {
-            first
-                .iter()
-                .map(|&text| text.to_owned())
-                .chain(args.clone())
-                .collect()
-        };
+        let script = [Ok(SHELL.to_owned()), Ok(file.clone())]
+            .into_iter()
+            .chain(args.map(text));
         let pairs = env.map(|(key, value)| text(&[key, value].join(OsStr::new("="))));
         let [(stdin, ours_in), (ours_out, stdout), (ours_err, stderr)] = [pipe()?, pipe()?, pipe()?];
         let program = Self {
-            args: Strings::new(of(&[&file])),
-            script: Strings::new(of(&[SHELL, &file])),
+            script: Strings::new(script.collect::<io::Result<_>>()?),
             env: Strings::new(pairs.collect::<io::Result<_>>()?),
             dir: dir.map(text).transpose()?,
             file,
@@ -174,18 +167,20 @@ impl Program {
         rustix::stdio::dup2_stderr(stderr)?;
         forget_handlers();
         self.before.run()?;
-        let error = self.executed(&self.file, &self.args);
+        let error = self.executed(&self.file, 1);
         if error == Errno::NOEXEC {
-            return Err(self.executed(SHELL, &self.script));
+            return Err(self.executed(SHELL, 0));
         }
         Err(error)
     }
 
+    /// Runs `file` with the texts of `script` from the `first` on. Returns only if it fails.
     #[expect(unsafe_code, reason = "exec with an environment of its own takes pointers")]
-    fn executed(&self, file: &CStr, args: &Strings) -> Errno {
+    fn executed(&self, file: &CStr, first: usize) -> Errno {
+        let args = &self.script.pointers[first..];
         // SAFETY: three pointers as execve wants them: a C string, and two lists of C strings that end with a null pointer and
         // are owned by `self`. If it returns, it has changed nothing.
-        unsafe { libc::execve(file.as_ptr(), args.pointers.as_ptr(), self.env.pointers.as_ptr()) };
+        unsafe { libc::execve(file.as_ptr(), args.as_ptr(), self.env.pointers.as_ptr()) };
         last_error()
     }
 }
